@@ -1,0 +1,61 @@
+# A module is a folder with one target. Its name is its path from the repository root.
+#
+#   ovid_add_module(SOURCES a.cpp b.cpp USES kernels/common src/core LIBRARIES fmt::fmt)
+#
+# USES is the whole list of modules whose headers this one may include: tests/architecture holds the includes against it.
+# PRIVATE_LIBRARIES are third-party libraries that appear in .cpp files only.
+include_guard(GLOBAL)
+define_property(GLOBAL PROPERTY OVID_MODULE_GRAPH BRIEF_DOCS "lines 'module: used used ...'")
+
+function(ovid_module_target module out)
+  string(REGEX REPLACE "^src/" "" name "${module}")
+  string(REPLACE "/" "_" name "${name}")
+  set(${out} "ovid_${name}" PARENT_SCOPE)
+endfunction()
+
+function(ovid_add_module)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY "${CMAKE_SOURCE_DIR}" OUTPUT_VARIABLE module)
+  ovid_module_target("${module}" target)
+  set(used "")
+  foreach(other IN LISTS ARG_USES)
+    ovid_module_target("${other}" other_target)
+    list(APPEND used ${other_target})
+  endforeach()
+  if(ARG_SOURCES)
+    add_library(${target} STATIC ${ARG_SOURCES})
+    target_include_directories(${target} PUBLIC "${CMAKE_SOURCE_DIR}")
+    target_link_libraries(${target} PUBLIC ${used} ${ARG_LIBRARIES} PRIVATE ovid::warnings ${ARG_PRIVATE_LIBRARIES})
+  else()
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE "${CMAKE_SOURCE_DIR}")
+    target_link_libraries(${target} INTERFACE ${used} ${ARG_LIBRARIES})
+  endif()
+  list(JOIN ARG_USES " " line)
+  set_property(GLOBAL APPEND PROPERTY OVID_MODULE_GRAPH "${module}: ${line}")
+endfunction()
+
+# One Catch2 program. Test cases become ctest tests of the given labels.
+#   ovid_add_test(NAME tokenizer SOURCES a_test.cpp USES src/tokenizer LABELS unit)
+function(ovid_add_test)
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SOURCES;USES;LABELS;LIBRARIES" ${ARGN})
+  set(target "test_${ARG_NAME}")
+  add_executable(${target} ${ARG_SOURCES})
+  set(used "")
+  foreach(other IN LISTS ARG_USES)
+    ovid_module_target("${other}" other_target)
+    list(APPEND used ${other_target})
+  endforeach()
+  target_link_libraries(${target} PRIVATE ovid_test_main ovid::warnings ${used} ${ARG_LIBRARIES})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  catch_discover_tests(${target} TEST_PREFIX "${ARG_NAME}: " DISCOVERY_MODE PRE_TEST
+                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+function(ovid_write_module_graph)
+  get_property(lines GLOBAL PROPERTY OVID_MODULE_GRAPH)
+  list(JOIN lines "\n" text)
+  file(WRITE "${CMAKE_BINARY_DIR}/module_graph.txt" "${text}\n")
+endfunction()

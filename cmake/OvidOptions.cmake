@@ -1,0 +1,30 @@
+# Every option of the build, printed at configure time. The supported combinations are CMakePresets.json.
+include_guard(GLOBAL)
+
+option(OVID_TESTS "Build the tests" ON)
+option(OVID_BENCHMARKS "Build the benchmarks where Google Benchmark is found" ON)
+option(OVID_OPENMP "Threads by OpenMP (ON) or by our own pool of std::thread (OFF: for the thread sanitizer)" ON)
+option(OVID_WARNINGS_AS_ERRORS "Treat warnings of our own targets as errors" ON)
+set(OVID_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, e.g. address,undefined or thread")
+
+add_library(ovid_warnings INTERFACE)
+add_library(ovid::warnings ALIAS ovid_warnings)
+target_compile_options(ovid_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+                                               -Wno-missing-field-initializers)
+if(OVID_WARNINGS_AS_ERRORS)
+  target_compile_options(ovid_warnings INTERFACE -Werror)
+endif()
+
+if(OVID_SANITIZE)
+  # The sanitizers must see every object that is linked, so these flags alone are directory-wide.
+  add_compile_options(-fsanitize=${OVID_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${OVID_SANITIZE})
+endif()
+
+find_program(OVID_CCACHE ccache)
+if(OVID_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${OVID_CCACHE}")
+endif()
+
+message(STATUS "OVID_TESTS=${OVID_TESTS} OVID_BENCHMARKS=${OVID_BENCHMARKS} OVID_OPENMP=${OVID_OPENMP} "
+               "OVID_WARNINGS_AS_ERRORS=${OVID_WARNINGS_AS_ERRORS} OVID_SANITIZE='${OVID_SANITIZE}' ccache=${OVID_CCACHE}")

@@ -1,0 +1,73 @@
+#include "src/core/log.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+#include <memory>
+
+namespace ovid::log {
+namespace {
+
+struct Sinks {
+  std::shared_ptr<spdlog::logger> terminal;
+  std::shared_ptr<spdlog::logger> file;
+  void (*before)() = nullptr;
+  void (*after)() = nullptr;
+
+  Sinks() {
+    auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+    if (std::getenv("NO_COLOR") != nullptr) sink->set_color_mode(spdlog::color_mode::never);
+    terminal = std::make_shared<spdlog::logger>("ovid", sink);
+    terminal->set_pattern("%^%l%$: %v");
+    terminal->set_level(spdlog::level::info);
+  }
+};
+
+// The one process-wide object: messages come from everywhere, and two loggers would interleave their lines.
+Sinks& sinks() {
+  static Sinks instance;
+  return instance;
+}
+
+void write(spdlog::level::level_enum level, const std::string& message) {
+  Sinks& s = sinks();
+  if (s.before != nullptr) s.before();
+  s.terminal->log(level, message);
+  if (s.after != nullptr) s.after();
+  if (s.file) s.file->log(level, message);
+}
+
+}  // namespace
+
+void set_level(Level level) {
+  constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                   spdlog::level::warn, spdlog::level::err};
+  sinks().terminal->set_level(kLevels[static_cast<int>(level)]);
+}
+
+void open_file(const std::filesystem::path& path) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
+    auto file = std::make_shared<spdlog::logger>("file", sink);
+    file->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    file->flush_on(spdlog::level::info);
+    file->set_error_handler([](const std::string&) {});  // a full disk must not stop training
+    sinks().file = std::move(file);
+  } catch (const spdlog::spdlog_ex& e) {
+    warning(std::string("no log file: ") + e.what());
+  }
+}
+
+void debug(const std::string& message) { write(spdlog::level::debug, message); }
+void info(const std::string& message) { write(spdlog::level::info, message); }
+void warning(const std::string& message) { write(spdlog::level::warn, message); }
+void error(const std::string& message) { write(spdlog::level::err, message); }
+
+void set_terminal_hooks(void (*before)(), void (*after)()) {
+  sinks().before = before;
+  sinks().after = after;
+}
+
+}  // namespace ovid::log
