@@ -50,8 +50,11 @@ function(ovid_add_test)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
+  # Catch2's discovery keeps only the first label of a list. ctest selects by regular expression, so one label
+  # "unit-threads" is found by `-L unit` and by `-L threads`.
+  list(JOIN ARG_LABELS "-" label)
   catch_discover_tests(${target} TEST_PREFIX "${ARG_NAME}: " DISCOVERY_MODE PRE_TEST
-                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+                       PROPERTIES LABELS "${label}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
 function(ovid_write_module_graph)

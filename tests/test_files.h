@@ -20,8 +20,9 @@ class TemporaryDirectory {
   std::filesystem::path path_;
 };
 
-// A file of the test data that lies beside a checkout (OVID_SHARED_DATA overrides the place). Where it is absent:
-// prints which file and how to get it, and returns nothing; the test then returns at once and counts as skipped.
+// A file of the test data that lies beside a checkout (OVID_SHARED_DATA overrides the place). Where
+// it is absent: prints which file and how to get it, and returns nothing; the test then returns at
+// once and counts as skipped.
 std::optional<std::filesystem::path> shared_data(const std::string& relative_path);
 
 std::filesystem::path source_directory();

@@ -15,7 +15,8 @@ namespace ovid::test {
 
 TemporaryDirectory::TemporaryDirectory() {
   std::string pattern = (std::filesystem::temp_directory_path() / "ovid-test-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a folder like " + pattern);
+  if (::mkdtemp(pattern.data()) == nullptr)
+    throw std::runtime_error("cannot make a folder like " + pattern);
   path_ = pattern;
 }
 
@@ -29,12 +30,18 @@ std::optional<std::filesystem::path> shared_data(const std::string& relative_pat
   const std::filesystem::path path =
       std::filesystem::path(overridden != nullptr ? overridden : OVID_SHARED_DATA) / relative_path;
   if (std::filesystem::exists(path)) return path;
-  fmt::print(stderr, "SKIPPED: test data {} is not beside this checkout (set OVID_SHARED_DATA to its folder)\n",
-             relative_path);
+  fmt::print(
+      stderr,
+      "SKIPPED: test data {} is not beside this checkout (set OVID_SHARED_DATA to its folder)\n",
+      relative_path);
   return std::nullopt;
 }
 
-std::filesystem::path source_directory() { return OVID_SOURCE_DIR; }
-std::filesystem::path binary_directory() { return OVID_BINARY_DIR; }
+std::filesystem::path source_directory() {
+  return OVID_SOURCE_DIR;
+}
+std::filesystem::path binary_directory() {
+  return OVID_BINARY_DIR;
+}
 
 }  // namespace ovid::test

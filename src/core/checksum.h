@@ -8,8 +8,9 @@
 
 namespace ovid {
 
-// XXH3, 128 bits, fed piece by piece. digest() is 32 lower-case hexadecimal digits, most significant first, the form
-// that `xxhsum -H2` prints. Guards against damage, not against an adversary.
+// XXH3, 128 bits, fed piece by piece. digest() is 32 lower-case hexadecimal digits, most
+// significant first, the form that `xxhsum -H2` prints. Guards against damage, not against an
+// adversary.
 class Checksum {
  public:
   Checksum();

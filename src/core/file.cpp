@@ -21,8 +21,10 @@ namespace {
 [[noreturn]] void throw_errno(const char* action, const Path& path, int error) {
   const char* cure = "";
   if (error == ENOSPC || error == EDQUOT) cure = ": free some space, or choose another folder";
-  if (error == EACCES || error == EPERM || error == EROFS) cure = ": choose a folder that you may write";
-  throw ResourceError(fmt::format("cannot {} {}: {}{}", action, path.string(), std::strerror(error), cure));
+  if (error == EACCES || error == EPERM || error == EROFS)
+    cure = ": choose a folder that you may write";
+  throw ResourceError(
+      fmt::format("cannot {} {}: {}{}", action, path.string(), std::strerror(error), cure));
 }
 
 // Files that are read: an absent one is a mistake in data or config, not in the machine.
@@ -87,7 +89,8 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 
 void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const ssize_t written =
+        ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written < 0) {
       if (errno == EINTR) continue;
       throw_errno("write", path_, errno);
@@ -108,14 +111,16 @@ void OutputFile::sync() {
 void OutputFile::close() {
   const int descriptor = std::exchange(descriptor_, -1);
   // Not repeated on EINTR: Linux has then closed the descriptor all the same.
-  if (descriptor >= 0 && ::close(descriptor) != 0 && errno != EINTR) throw_errno("close", path_, errno);
+  if (descriptor >= 0 && ::close(descriptor) != 0 && errno != EINTR)
+    throw_errno("close", path_, errno);
 }
 
 MappedFile::MappedFile(const Path& path) : path_(path) {
   const Descriptor descriptor(open_for_reading(path));
   struct stat status {};
   if (::fstat(descriptor.get(), &status) != 0) throw_unreadable(path, errno);
-  if (!S_ISREG(status.st_mode)) throw DataError(fmt::format("cannot map {}: not a regular file", path.string()));
+  if (!S_ISREG(status.st_mode))
+    throw DataError(fmt::format("cannot map {}: not a regular file", path.string()));
   size_ = static_cast<std::size_t>(status.st_size);
   if (size_ == 0) return;
   void* mapping = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
@@ -144,7 +149,8 @@ std::string read_file(const Path& path, std::uint64_t limit) {
     }
     if (count == 0) return text;
     if (text.size() + static_cast<std::size_t>(count) > limit) {
-      throw DataError(fmt::format("{} is larger than {} bytes, the most that is read here", path.string(), limit));
+      throw DataError(fmt::format("{} is larger than {} bytes, the most that is read here",
+                                  path.string(), limit));
     }
     text.append(buffer, static_cast<std::size_t>(count));
   }
@@ -176,7 +182,8 @@ void sync_directory(const Path& directory) {
   const int descriptor = ::open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) throw_errno("open", target, errno);
   const Descriptor owner(descriptor);
-  // Some network file systems cannot sync a folder and say EINVAL; there is nothing more to do on those.
+  // Some network file systems cannot sync a folder and say EINVAL; there is nothing more to do on
+  // those.
   if (::fsync(descriptor) != 0 && errno != EINVAL) throw_errno("sync", target, errno);
 }
 
@@ -195,7 +202,8 @@ std::uint64_t size_of_file(const Path& path) {
 
 std::uint64_t free_bytes(const Path& directory) {
   struct statvfs status {};
-  if (::statvfs(directory.c_str(), &status) != 0) throw_errno("ask the free space of", directory, errno);
+  if (::statvfs(directory.c_str(), &status) != 0)
+    throw_errno("ask the free space of", directory, errno);
   return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
 }
 
@@ -209,7 +217,8 @@ std::optional<FileLock> FileLock::try_lock(const Path& path, std::string_view ow
   }
   if (::ftruncate(descriptor, 0) != 0 ||
       ::pwrite(descriptor, owner.data(), owner.size(), 0) != static_cast<ssize_t>(owner.size())) {
-    log::warning(fmt::format("cannot write the owner into {}: {}", path.string(), std::strerror(errno)));
+    log::warning(
+        fmt::format("cannot write the owner into {}: {}", path.string(), std::strerror(errno)));
   }
   return lock;
 }

@@ -8,16 +8,18 @@
 #include <string>
 #include <string_view>
 
-// The one door to files. Raw descriptors throughout: C++ streams and stdio lose write errors (fclose can return 0 after
-// a lost write), and every byte that a run keeps must be known to be on disk. All functions throw ResourceError
-// (disk, permission) or DataError (a file that is not what it should be), naming the path and the system's reason.
+// The one door to files. Raw descriptors throughout: C++ streams and stdio lose write errors
+// (fclose can return 0 after a lost write), and every byte that a run keeps must be known to be on
+// disk. All functions throw ResourceError (disk, permission) or DataError (a file that is not what
+// it should be), naming the path and the system's reason.
 namespace ovid {
 
 using Path = std::filesystem::path;
 
 enum class WriteMode { kCreateNew, kTruncate, kAppend };
 
-// A file being written. Loops over short writes and EINTR, checks every return. Moves, does not copy.
+// A file being written. Loops over short writes and EINTR, checks every return. Moves, does not
+// copy.
 class OutputFile {
  public:
   OutputFile(const Path& path, WriteMode mode);
@@ -37,8 +39,9 @@ class OutputFile {
   int descriptor_ = -1;
 };
 
-// A whole file mapped read-only. An empty file maps to an empty span. The mapping follows the file: whoever cuts the
-// file while it is mapped ends the process (SIGBUS), so sizes are checked against the file right before use.
+// A whole file mapped read-only. An empty file maps to an empty span. The mapping follows the file:
+// whoever cuts the file while it is mapped ends the process (SIGBUS), so sizes are checked against
+// the file right before use.
 class MappedFile {
  public:
   explicit MappedFile(const Path& path);
@@ -58,7 +61,8 @@ class MappedFile {
 // The whole file. Throws DataError where it is larger than `limit` bytes.
 std::string read_file(const Path& path, std::uint64_t limit = 1ull << 30);
 
-// Replaces `path` with `text` at once: writes a temporary file beside it, syncs, renames, syncs the folder.
+// Replaces `path` with `text` at once: writes a temporary file beside it, syncs, renames, syncs the
+// folder.
 void replace_file(const Path& path, std::string_view text);
 
 // Renames and syncs the parent folder of `to`, so that the new name survives a power cut.
@@ -71,8 +75,8 @@ void make_directories(const Path& directory);
 std::uint64_t size_of_file(const Path& path);
 std::uint64_t free_bytes(const Path& directory);
 
-// An exclusive advisory lock on `path`, held until destruction; the file then holds `owner`. Nothing, where another
-// process holds it.
+// An exclusive advisory lock on `path`, held until destruction; the file then holds `owner`.
+// Nothing, where another process holds it.
 class FileLock {
  public:
   static std::optional<FileLock> try_lock(const Path& path, std::string_view owner);

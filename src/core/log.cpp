@@ -25,7 +25,8 @@ struct Sinks {
   }
 };
 
-// The one process-wide object: messages come from everywhere, and two loggers would interleave their lines.
+// The one process-wide object: messages come from everywhere, and two loggers would interleave
+// their lines.
 Sinks& sinks() {
   static Sinks instance;
   return instance;
@@ -60,10 +61,18 @@ void open_file(const std::filesystem::path& path) {
   }
 }
 
-void debug(const std::string& message) { write(spdlog::level::debug, message); }
-void info(const std::string& message) { write(spdlog::level::info, message); }
-void warning(const std::string& message) { write(spdlog::level::warn, message); }
-void error(const std::string& message) { write(spdlog::level::err, message); }
+void debug(const std::string& message) {
+  write(spdlog::level::debug, message);
+}
+void info(const std::string& message) {
+  write(spdlog::level::info, message);
+}
+void warning(const std::string& message) {
+  write(spdlog::level::warn, message);
+}
+void error(const std::string& message) {
+  write(spdlog::level::err, message);
+}
 
 void set_terminal_hooks(void (*before)(), void (*after)()) {
   sinks().before = before;

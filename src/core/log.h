@@ -3,15 +3,16 @@
 #include <filesystem>
 #include <string>
 
-// Messages for people, on standard error and, after log::open_file, in a file too. Standard output is for data only.
+// Messages for people, on standard error and, after log::open_file, in a file too. Standard output
+// is for data only.
 namespace ovid::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
 
 void set_level(Level level);
 
-// From now on every message also goes to `path` (appended, with UTC time). A file that cannot be written is reported
-// once and does not stop the program.
+// From now on every message also goes to `path` (appended, with UTC time). A file that cannot be
+// written is reported once and does not stop the program.
 void open_file(const std::filesystem::path& path);
 
 void debug(const std::string& message);
@@ -19,8 +20,8 @@ void info(const std::string& message);
 void warning(const std::string& message);
 void error(const std::string& message);
 
-// Called with every message before it reaches the terminal, and after: a progress line clears and redraws itself.
-// Null takes the hooks away.
+// Called with every message before it reaches the terminal, and after: a progress line clears and
+// redraws itself. Null takes the hooks away.
 void set_terminal_hooks(void (*before)(), void (*after)());
 
 }  // namespace ovid::log

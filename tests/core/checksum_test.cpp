@@ -17,7 +17,8 @@ TEST_CASE("checksum does not depend on how the bytes are cut", "[core]") {
   CHECK(pieces.digest() == checksum_of(bytes));
   CHECK(checksum_of(bytes).size() == 32);
   CHECK(checksum_of(bytes) != checksum_of(bytes.subspan(1)));
-  CHECK(checksum_of({}) == "99aa06d3014798d86001c324468d497f");  // XXH3-128 of nothing, from xxHash's documentation
+  CHECK(checksum_of({}) ==
+        "99aa06d3014798d86001c324468d497f");  // XXH3-128 of nothing, from xxHash's documentation
 }
 
 TEST_CASE("size arithmetic reports what does not fit in 64 bits", "[core]") {

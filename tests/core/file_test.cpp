@@ -41,7 +41,8 @@ TEST_CASE("replace_file leaves the new text and no temporary file", "[core]") {
   replace_file(folder / "a", "new");
   CHECK(read_file(folder / "a") == "new");
   int entries = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) ++entries;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    ++entries;
   CHECK(entries == 1);
 }
 
