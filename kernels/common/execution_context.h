@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+
+#include "kernels/common/scratch.h"
+
+namespace ovid::kernels {
+
+enum class DeviceKind { kCpu, kCuda };
+
+// Where ops run: the device, the number of CPU threads, scratch memory. Passed to every op; owns
+// nothing.
+class ExecutionContext {
+ public:
+  // threads: 1 or more; the CPU threads that one op may use.
+  ExecutionContext(DeviceKind device_kind, int threads, ScratchArena& scratch)
+      : scratch_(&scratch), threads_(threads), device_kind_(device_kind) {}
+
+  // A context whose ops check operands and take scratch but compute nothing and touch no memory:
+  // sizes the scratch arena.
+  static ExecutionContext dry_run(DeviceKind device_kind, int threads, ScratchArena& scratch) {
+    ExecutionContext ctx(device_kind, threads, scratch);
+    ctx.only_measures_ = true;
+    return ctx;
+  }
+
+  DeviceKind device_kind() const { return device_kind_; }
+  int threads() const { return threads_; }
+  ScratchArena& scratch() { return *scratch_; }
+  bool only_measures() const { return only_measures_; }
+
+ private:
+  ScratchArena* scratch_;
+  int threads_;
+  DeviceKind device_kind_;
+  bool only_measures_ = false;
+};
+
+inline ScratchFrame::ScratchFrame(ExecutionContext& ctx)
+    : arena_(ctx.scratch()), start_(arena_.used_), measures_(ctx.only_measures()) {}
+
+}  // namespace ovid::kernels

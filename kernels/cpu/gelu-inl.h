@@ -1,0 +1,72 @@
+// GELU and its derivative on vectors, for the ops gelu and linear; compiled once for each
+// instruction set.
+
+// clang-format off
+#if defined(OVID_KERNELS_CPU_GELU_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef OVID_KERNELS_CPU_GELU_INL_H_
+#undef OVID_KERNELS_CPU_GELU_INL_H_
+#else
+#define OVID_KERNELS_CPU_GELU_INL_H_
+#endif
+// clang-format on
+
+#include "hwy/highway.h"
+#include "kernels/cpu/vector_math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ovid::kernels::cpu {
+namespace HWY_NAMESPACE {
+
+// (1 + tanh(y)) / 2 = 1 / (1 + exp(-2 y)) = s, so that gelu(u) = u s with 2 y = u (a + b u^2),
+// a = 2 sqrt(2 / pi), b = 0.044715 a. Errors in units of 2^-24: 1.5 of the exponential, 3 |2 y|
+// more by the rounding of 2 y, and 3 of sum, quotient and product. So gelu(u) is off by 15 units of
+// itself at u = -2 and below 1e-7 in absolute terms left of it, where it decays faster than |2 y|
+// grows.
+//
+// Beyond |u| = 9.99 the function is u or 0 to within 1e-36, and exp(-2 y) would leave float's
+// range: u is held in there. Compare and select, not Min and Max: a NaN fails both comparisons and
+// stays NaN, on every instruction set.
+inline constexpr float kGeluSlope = 1.5957691216057308f;
+inline constexpr float kGeluCubic = 0.0713548162726009f;
+inline constexpr float kGeluEnd = 9.99f;
+
+template <class D, class V>
+HWY_INLINE V within_gelu_range(D d, V u) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V end = hn::Set(d, kGeluEnd), begin = hn::Set(d, -kGeluEnd);
+  return hn::IfThenElse(hn::Gt(u, end), end, hn::IfThenElse(hn::Lt(u, begin), begin, u));
+}
+
+// exp(-2 y) for u within the range.
+template <class D, class V>
+HWY_INLINE V gelu_exponential(D d, V u) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V slope = hn::MulAdd(hn::Set(d, -kGeluCubic), hn::Mul(u, u), hn::Set(d, -kGeluSlope));
+  return exp_within_bound(d, hn::Mul(u, slope));
+}
+
+template <class D, class V>
+HWY_INLINE V gelu(D d, V u) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V one = hn::Set(d, 1.0f);
+  const V s = hn::Div(one, hn::Add(one, gelu_exponential(d, within_gelu_range(d, u))));
+  return hn::Mul(u, hn::IfThenZeroElse(hn::Lt(u, hn::Set(d, -kGeluEnd)), s));
+}
+
+// s + u s (1 - s) (a + 3 b u^2); 1 - s is exp(-2 y) s, which does not cancel.
+template <class D, class V>
+HWY_INLINE V gelu_derivative(D d, V unbounded) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V u = within_gelu_range(d, unbounded);
+  const V one = hn::Set(d, 1.0f);
+  const V e = gelu_exponential(d, u);
+  const V s = hn::Div(one, hn::Add(one, e));
+  const V slope = hn::MulAdd(hn::Set(d, 3.0f * kGeluCubic), hn::Mul(u, u), hn::Set(d, kGeluSlope));
+  return hn::MulAdd(hn::Mul(hn::Mul(e, s), s), hn::Mul(u, slope), s);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ovid::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // the toggling guard

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/view.h"
+
+// Sums over rows that do not depend on threads: the rows are cut into blocks by their number alone,
+// each block is summed by one thread into its own row of partial sums, and those are added in
+// order.
+namespace ovid::kernels::cpu {
+
+// At most 64 blocks: enough for as many cores, and little scratch.
+inline std::int64_t rows_per_block(std::int64_t rows) {
+  constexpr std::int64_t kMostBlocks = 64, kLeastRows = 16;
+  const std::int64_t share = (rows + kMostBlocks - 1) / kMostBlocks;
+  return share < kLeastRows ? kLeastRows : share;
+}
+
+inline std::int64_t number_of_row_blocks(std::int64_t rows) {
+  return (rows + rows_per_block(rows) - 1) / rows_per_block(rows);
+}
+
+// sums (columns) += the rows of `partials` (blocks, columns), one after the other.
+void add_block_sums(int threads, const float* partials, std::int64_t blocks, std::int64_t columns,
+                    float* sums);
+
+// partials[b] = the sum of the rows of block b of `rows` (N, C) float32; partials is
+// (number_of_row_blocks(N), C).
+void sum_row_blocks(int threads, const ConstView& rows, float* partials);
+
+}  // namespace ovid::kernels::cpu
