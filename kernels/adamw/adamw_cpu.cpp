@@ -1,0 +1,126 @@
+#include "kernels/adamw/adamw.h"
+#include "kernels/cpu/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/adamw/adamw_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/cpu/parallel_for.h"
+
+#ifndef OVID_KERNELS_ADAMW_FACTORS
+#define OVID_KERNELS_ADAMW_FACTORS
+namespace ovid::kernels::cpu {
+
+// What equations (1) to (3) need for each element, worked out once in double.
+struct AdamWFactors {
+  float gradient_scale;
+  float one_minus_beta1;
+  float beta2;
+  float one_minus_beta2;
+  float keep;                 // 1 - learning_rate * weight_decay
+  float step_size;            // learning_rate / (1 - beta1^step)
+  float root_of_correction2;  // sqrt(1 - beta2^step)
+  float epsilon;
+};
+
+struct AdamWRange {
+  float* weight;
+  const float* gradient;
+  float* first_moment;
+  float* second_moment;
+  std::int64_t count;
+};
+
+}  // namespace ovid::kernels::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace ovid::kernels::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The operations and their order are those of torch.optim.AdamW (decay, lerp of m, v, then
+// sqrt(v) / root + epsilon), so that long runs stay close to its.
+template <class D>
+void adamw_vector(D d, const AdamWFactors& f, float* w, const float* gradient, float* m, float* v) {
+  const auto g = hn::Mul(hn::LoadU(d, gradient), hn::Set(d, f.gradient_scale));
+  const auto old_m = hn::LoadU(d, m);
+  const auto new_m = hn::MulAdd(hn::Set(d, f.one_minus_beta1), hn::Sub(g, old_m), old_m);
+  const auto decayed_v = hn::Mul(hn::LoadU(d, v), hn::Set(d, f.beta2));
+  const auto new_v = hn::MulAdd(hn::Mul(g, g), hn::Set(d, f.one_minus_beta2), decayed_v);
+  const auto decayed_w = hn::Mul(hn::LoadU(d, w), hn::Set(d, f.keep));
+  const auto denominator =
+      hn::Add(hn::Div(hn::Sqrt(new_v), hn::Set(d, f.root_of_correction2)), hn::Set(d, f.epsilon));
+  const auto update = hn::Div(hn::Mul(hn::Set(d, f.step_size), new_m), denominator);
+  hn::StoreU(new_m, d, m);
+  hn::StoreU(new_v, d, v);
+  hn::StoreU(hn::Sub(decayed_w, update), d, w);
+}
+
+void adamw_range(const AdamWFactors& factors, const AdamWRange& r) {
+  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, 1>
+      one;  // the tail by the same operations, so that bits do not depend on where a piece ends
+  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= r.count; i += lanes) {
+    adamw_vector(d, factors, r.weight + i, r.gradient + i, r.first_moment + i, r.second_moment + i);
+  }
+  for (; i < r.count; ++i) {
+    adamw_vector(one, factors, r.weight + i, r.gradient + i, r.first_moment + i,
+                 r.second_moment + i);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ovid::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <cmath>
+
+namespace ovid::kernels::cpu {
+
+HWY_EXPORT(adamw_range);
+
+namespace {
+
+constexpr std::int64_t kElementsPerPiece = 16384;  // 256 KiB over the four arrays
+
+AdamWFactors factors_of(const AdamW& op) {
+  const double step = static_cast<double>(op.step);
+  const double correction1 = 1.0 - std::pow(op.beta1, step);
+  const double correction2 = 1.0 - std::pow(op.beta2, step);
+  return {.gradient_scale = op.gradient_scale,
+          .one_minus_beta1 = static_cast<float>(1.0 - op.beta1),
+          .beta2 = static_cast<float>(op.beta2),
+          .one_minus_beta2 = static_cast<float>(1.0 - op.beta2),
+          .keep = static_cast<float>(1.0 - op.learning_rate * op.weight_decay),
+          .step_size = static_cast<float>(op.learning_rate / correction1),
+          .root_of_correction2 = static_cast<float>(std::sqrt(correction2)),
+          .epsilon = static_cast<float>(op.epsilon)};
+}
+
+}  // namespace
+
+void adamw_update(ExecutionContext& ctx, const AdamW& op) {
+  if (ctx.only_measures()) return;
+  const AdamWFactors factors = factors_of(op);
+  float* weight = op.weight.data<float>();
+  const float* gradient = op.gradient.data<float>();
+  float* first_moment = op.first_moment.data<float>();
+  float* second_moment = op.second_moment.data<float>();
+  const auto update = HWY_DYNAMIC_DISPATCH(adamw_range);
+  parallel_for(ctx.threads(), op.weight.elements(), kElementsPerPiece,
+               [&](std::int64_t begin, std::int64_t end) {
+                 update(factors, {.weight = weight + begin,
+                                  .gradient = gradient + begin,
+                                  .first_moment = first_moment + begin,
+                                  .second_moment = second_moment + begin,
+                                  .count = end - begin});
+               });
+}
+
+}  // namespace ovid::kernels::cpu
+#endif

@@ -1,0 +1,113 @@
+#include "kernels/attention/attention.h"
+
+#include "kernels/common/operand_checks.h"
+
+namespace ovid::kernels {
+
+namespace {
+
+void check_tensor(const char* op, const char* operand, const ConstView& view, const Shape& shape) {
+  check_shape(op, operand, view, DType::kFloat32, shape);
+  check_contiguous(op, operand, view);
+}
+
+void check_mask(const char* op, const std::optional<DropoutMask>& mask) {
+  if (mask && !(mask->probability >= 0.0f && mask->probability < 1.0f)) {
+    throw ShapeError(std::string(op) + ": dropout.probability is " +
+                     std::to_string(mask->probability) + ", expected a number in [0, 1)");
+  }
+}
+
+void check_heads(const char* op, std::int64_t heads, const ConstView& qkv) {
+  if (heads < 1 || qkv.columns() % 3 != 0 || (qkv.columns() / 3) % heads != 0 ||
+      qkv.columns() == 0) {
+    throw_shape_error(op, "qkv", qkv,
+                      "rows of 3C with C a multiple of heads = " + std::to_string(heads));
+  }
+}
+
+AttentionShape shape_of(const char* op, const ConstView& qkv, std::int64_t heads) {
+  if (qkv.shape().rank() != 3 || qkv.dtype() != DType::kFloat32) {
+    throw_shape_error(op, "qkv", qkv, "float32 (B, T, 3C)");
+  }
+  check_heads(op, heads, qkv);
+  check_contiguous(op, "qkv", qkv);
+  return {qkv.shape()[0], qkv.shape()[1], heads, qkv.columns() / 3 / heads};
+}
+
+AttentionShape check_operands(const Attention& op) {
+  constexpr const char* kOp = "attention_forward";
+  const AttentionShape s = shape_of(kOp, op.qkv, op.heads);
+  check_tensor(kOp, "out", op.out, {s.sequences, s.length, s.heads * s.head_width});
+  check_tensor(kOp, "log_sum_exp", op.log_sum_exp, {s.sequences, s.heads, s.length});
+  check_mask(kOp, op.dropout);
+  return s;
+}
+
+AttentionShape check_operands(const AttentionGradient& op) {
+  constexpr const char* kOp = "attention_backward";
+  const AttentionShape s = shape_of(kOp, op.qkv, op.heads);
+  const std::int64_t C = s.heads * s.head_width;
+  check_tensor(kOp, "d_out", op.d_out, {s.sequences, s.length, C});
+  check_tensor(kOp, "out", op.out, {s.sequences, s.length, C});
+  check_tensor(kOp, "log_sum_exp", op.log_sum_exp, {s.sequences, s.heads, s.length});
+  check_tensor(kOp, "d_qkv", op.d_qkv, {s.sequences, s.length, 3 * C});
+  check_mask(kOp, op.dropout);
+  return s;
+}
+
+CachedAttentionShape check_operands(const CachedAttention& op) {
+  constexpr const char* kOp = "cached_attention_forward";
+  if (op.qkv.shape().rank() != 2 || op.qkv.dtype() != DType::kFloat32) {
+    throw_shape_error(kOp, "qkv", op.qkv, "float32 (N, 3C)");
+  }
+  check_heads(kOp, op.heads, op.qkv);
+  check_contiguous(kOp, "qkv", op.qkv);
+  const std::int64_t N = op.qkv.rows();
+  const std::int64_t C = op.qkv.columns() / 3;
+  check_shape(kOp, "sequences", op.sequences, DType::kInt32, {N});
+  check_shape(kOp, "positions", op.positions, DType::kInt32, {N});
+  check_contiguous(kOp, "sequences", op.sequences);
+  check_contiguous(kOp, "positions", op.positions);
+  if (op.keys.shape().rank() != 3 || op.keys.dtype() != DType::kFloat32 || op.keys.columns() != C) {
+    throw_shape_error(kOp, "keys", op.keys, "float32 (S, P, " + std::to_string(C) + ")");
+  }
+  check_contiguous(kOp, "keys", op.keys);
+  check_tensor(kOp, "values", op.values, op.keys.shape());
+  check_tensor(kOp, "out", op.out, {N, C});
+  return {N, op.keys.shape()[0], op.keys.shape()[1], op.heads, C / op.heads};
+}
+
+}  // namespace
+
+void attention_forward(ExecutionContext& ctx, const Attention& op) {
+  const AttentionShape shape = check_operands(op);
+  switch (ctx.device_kind()) {
+    case DeviceKind::kCpu:
+      return cpu::attention_forward(ctx, op, shape);
+    case DeviceKind::kCuda:
+      return cuda::attention_forward(ctx, op, shape);
+  }
+}
+
+void attention_backward(ExecutionContext& ctx, const AttentionGradient& op) {
+  const AttentionShape shape = check_operands(op);
+  switch (ctx.device_kind()) {
+    case DeviceKind::kCpu:
+      return cpu::attention_backward(ctx, op, shape);
+    case DeviceKind::kCuda:
+      return cuda::attention_backward(ctx, op, shape);
+  }
+}
+
+void cached_attention_forward(ExecutionContext& ctx, const CachedAttention& op) {
+  const CachedAttentionShape shape = check_operands(op);
+  switch (ctx.device_kind()) {
+    case DeviceKind::kCpu:
+      return cpu::cached_attention_forward(ctx, op, shape);
+    case DeviceKind::kCuda:
+      return cuda::cached_attention_forward(ctx, op, shape);
+  }
+}
+
+}  // namespace ovid::kernels

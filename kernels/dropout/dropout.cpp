@@ -1,0 +1,43 @@
+#include "kernels/dropout/dropout.h"
+
+#include "kernels/common/operand_checks.h"
+
+namespace ovid::kernels {
+
+namespace {
+
+void check_operands(const char* op, const char* in_name, const ConstView& in, const char* out_name,
+                    const ConstView& out, const DropoutMask& mask) {
+  check_shape(op, in_name, in, DType::kFloat32, in.shape());
+  check_contiguous(op, in_name, in);
+  check_shape(op, out_name, out, DType::kFloat32, in.shape());
+  check_contiguous(op, out_name, out);
+  if (!(mask.probability >= 0.0f && mask.probability < 1.0f)) {
+    throw ShapeError(std::string(op) + ": mask.probability is " + std::to_string(mask.probability) +
+                     ", expected a number in [0, 1)");
+  }
+}
+
+}  // namespace
+
+void dropout_forward(ExecutionContext& ctx, const Dropout& op) {
+  check_operands("dropout_forward", "in", op.in, "out", op.out, op.mask);
+  switch (ctx.device_kind()) {
+    case DeviceKind::kCpu:
+      return cpu::dropout_forward(ctx, op);
+    case DeviceKind::kCuda:
+      return cuda::dropout_forward(ctx, op);
+  }
+}
+
+void dropout_backward(ExecutionContext& ctx, const DropoutGradient& op) {
+  check_operands("dropout_backward", "d_out", op.d_out, "d_in", op.d_in, op.mask);
+  switch (ctx.device_kind()) {
+    case DeviceKind::kCpu:
+      return cpu::dropout_backward(ctx, op);
+    case DeviceKind::kCuda:
+      return cuda::dropout_backward(ctx, op);
+  }
+}
+
+}  // namespace ovid::kernels

@@ -1,0 +1,69 @@
+#include "kernels/cpu/simd.h"
+#include "kernels/gradient_norm/gradient_norm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gradient_norm/gradient_norm_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/cpu/parallel_for.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ovid::kernels::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// In double throughout: squares of floats cannot overflow there, and memory is the limit anyway.
+double sum_of_squares(const float* x, std::int64_t count) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, hn::ScalableTag<double>> half;
+  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  auto sum0 = hn::Zero(d);
+  auto sum1 = hn::Zero(d);
+  auto sum2 = hn::Zero(d);
+  auto sum3 = hn::Zero(d);
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    const auto x0 = hn::PromoteTo(d, hn::LoadU(half, x + i));
+    const auto x1 = hn::PromoteTo(d, hn::LoadU(half, x + i + lanes));
+    const auto x2 = hn::PromoteTo(d, hn::LoadU(half, x + i + 2 * lanes));
+    const auto x3 = hn::PromoteTo(d, hn::LoadU(half, x + i + 3 * lanes));
+    sum0 = hn::MulAdd(x0, x0, sum0);
+    sum1 = hn::MulAdd(x1, x1, sum1);
+    sum2 = hn::MulAdd(x2, x2, sum2);
+    sum3 = hn::MulAdd(x3, x3, sum3);
+  }
+  double sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3))));
+  for (; i < count; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return sum;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ovid::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ovid::kernels::cpu {
+
+HWY_EXPORT(sum_of_squares);
+
+void gradient_norm(ExecutionContext& ctx, const GradientNorm& op) {
+  constexpr std::int64_t kElementsPerBlock = 32768;
+  const std::int64_t count = op.gradient.elements();
+  const std::int64_t blocks = (count + kElementsPerBlock - 1) / kElementsPerBlock;
+  ScratchFrame scratch(ctx);
+  const std::span<double> partial = scratch.take<double>(blocks);
+  if (ctx.only_measures()) return;
+  const float* gradient = op.gradient.data<float>();
+  parallel_for(ctx.threads(), count, kElementsPerBlock, [&](std::int64_t begin, std::int64_t end) {
+    partial[static_cast<std::size_t>(begin / kElementsPerBlock)] =
+        HWY_DYNAMIC_DISPATCH(sum_of_squares)(gradient + begin, end - begin);
+  });
+  double* out = op.sum_of_squares.data<double>();
+  double sum = op.mode == GradientMode::kAccumulate ? *out : 0.0;
+  for (const double value : partial) sum += value;
+  *out = sum;
+}
+
+}  // namespace ovid::kernels::cpu
+#endif

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <optional>
+
+#include "kernels/common/dropout_mask.h"
+#include "kernels/common/execution_context.h"
+#include "kernels/common/view.h"
+
+// Layer normalisation, alone and fused with the residual addition before it (Ba, Kiros, Hinton
+// 2016; docs/math/layernorm.md).
+//   s = x + dropout(branch)                   (1)
+//   n = gain * (s - mean(s)) * r + bias       (2)    r = 1 / sqrt(var(s) + epsilon), biased var
+// Result bits do not depend on the number of threads.
+namespace ovid::kernels {
+
+struct LayerNorm {
+  ConstView in;    // (N, C) float32
+  ConstView gain;  // (C)
+  ConstView bias;  // (C)
+  View out;        // (N, C) written
+  View mean;       // (N) written, kept for backward
+  View inv_std;    // (N) r, written, kept for backward
+  float epsilon = 1e-5f;
+};
+
+struct LayerNormGradient {
+  ConstView d_out;    // (N, C)
+  ConstView in;       // (N, C)
+  ConstView gain;     // (C)
+  ConstView mean;     // (N)
+  ConstView inv_std;  // (N)
+  View d_in;          // (N, C) overwritten; may alias d_out
+  View d_gain;        // (C) accumulated
+  View d_bias;        // (C) accumulated
+};
+
+struct ResidualLayerNorm {
+  ConstView x;       // (N, C) float32
+  ConstView branch;  // (N, C)
+  ConstView gain;    // (C)
+  ConstView bias;    // (C)
+  View sum;          // (N, C) s, written; may alias x
+  View normed;       // (N, C) n, written; may alias branch
+  View mean;         // (N) written, kept for backward
+  View inv_std;      // (N) r, written, kept for backward
+  float epsilon = 1e-5f;
+  std::optional<DropoutMask> branch_dropout = std::nullopt;  // absent: no dropout
+};
+
+struct ResidualLayerNormGradient {
+  ConstView d_normed;  // (N, C)
+  ConstView sum;       // (N, C) s
+  ConstView gain;      // (C)
+  ConstView mean;      // (N)
+  ConstView inv_std;   // (N)
+  View d_sum;  // (N, C) in: the gradient that reaches s through its other readers; out: the whole
+               // d_s, which is d_x
+  View d_branch;  // (N, C) overwritten; may alias d_normed; may alias d_sum where there is no
+                  // dropout
+  View d_gain;    // (C) accumulated
+  View d_bias;    // (C) accumulated
+  std::optional<DropoutMask> branch_dropout = std::nullopt;  // the forward pass's
+};
+
+// Enqueued on ctx; throw ShapeError.
+void layernorm_forward(ExecutionContext& ctx, const LayerNorm& op);
+void layernorm_backward(ExecutionContext& ctx, const LayerNormGradient& op);
+void residual_layernorm_forward(ExecutionContext& ctx, const ResidualLayerNorm& op);
+void residual_layernorm_backward(ExecutionContext& ctx, const ResidualLayerNormGradient& op);
+
+struct RowShape {
+  std::int64_t rows, columns;  // N, C
+};
+namespace cpu {
+void layernorm_forward(ExecutionContext& ctx, const LayerNorm& op, RowShape shape);
+void layernorm_backward(ExecutionContext& ctx, const LayerNormGradient& op, RowShape shape);
+void residual_layernorm_forward(ExecutionContext& ctx, const ResidualLayerNorm& op, RowShape shape);
+void residual_layernorm_backward(ExecutionContext& ctx, const ResidualLayerNormGradient& op,
+                                 RowShape shape);
+}  // namespace cpu
+namespace cuda {
+void layernorm_forward(ExecutionContext& ctx, const LayerNorm& op, RowShape shape);
+void layernorm_backward(ExecutionContext& ctx, const LayerNormGradient& op, RowShape shape);
+void residual_layernorm_forward(ExecutionContext& ctx, const ResidualLayerNorm& op, RowShape shape);
+void residual_layernorm_backward(ExecutionContext& ctx, const ResidualLayerNormGradient& op,
+                                 RowShape shape);
+}  // namespace cuda
+
+}  // namespace ovid::kernels

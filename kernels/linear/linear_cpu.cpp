@@ -1,0 +1,200 @@
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/parallel_for.h"
+#include "kernels/cpu/row_blocks.h"
+#include "kernels/cpu/simd.h"
+#include "kernels/linear/linear.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/linear/linear_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/cpu/gelu-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ovid::kernels::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Tag = hn::ScalableTag<float>;
+
+// values += bias
+void add_bias(float* values, const float* bias, std::int64_t count) {
+  const Tag d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    hn::StoreU(hn::Add(hn::LoadU(d, values + i), hn::LoadU(d, bias + i)), d, values + i);
+  }
+  for (; i < count; ++i) values[i] += bias[i];
+}
+
+// before += bias, out = gelu(before); out may be before.
+void add_bias_and_gelu(float* before, const float* bias, float* out, std::int64_t count) {
+  const Tag d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto u = hn::Add(hn::LoadU(d, before + i), hn::LoadU(d, bias + i));
+    hn::StoreU(u, d, before + i);
+    hn::StoreU(gelu(d, u), d, out + i);
+  }
+  if (i == count) return;
+  const auto mask = hn::FirstN(d, static_cast<std::size_t>(count - i));
+  const auto u = hn::Add(hn::MaskedLoad(mask, d, before + i), hn::MaskedLoad(mask, d, bias + i));
+  hn::BlendedStore(u, mask, d, before + i);
+  hn::BlendedStore(gelu(d, u), mask, d, out + i);
+}
+
+// d_before = d_out gelu'(before), sums += d_before; d_before may be d_out.
+void gelu_gradient_and_sum(const float* d_out, const float* before, float* d_before, float* sums,
+                           std::int64_t count) {
+  const Tag d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto g = hn::Mul(hn::LoadU(d, d_out + i), gelu_derivative(d, hn::LoadU(d, before + i)));
+    hn::StoreU(g, d, d_before + i);
+    hn::StoreU(hn::Add(hn::LoadU(d, sums + i), g), d, sums + i);
+  }
+  if (i == count) return;
+  const auto mask = hn::FirstN(d, static_cast<std::size_t>(count - i));
+  const auto derivative = gelu_derivative(d, hn::MaskedLoad(mask, d, before + i));
+  const auto g = hn::Mul(hn::MaskedLoad(mask, d, d_out + i), derivative);
+  hn::BlendedStore(g, mask, d, d_before + i);
+  hn::BlendedStore(hn::Add(hn::MaskedLoad(mask, d, sums + i), g), mask, d, sums + i);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ovid::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ovid::kernels::cpu {
+
+HWY_EXPORT(add_bias);
+HWY_EXPORT(add_bias_and_gelu);
+HWY_EXPORT(gelu_gradient_and_sum);
+
+namespace {
+
+// out = in W, then `epilogue` on each part of out.
+void multiply_by_weight(ExecutionContext& ctx, const Linear& op, const LinearShape& shape,
+                        const GemmEpilogue& epilogue) {
+  const Gemm product = {.transpose_b = op.layout == WeightLayout::kOutIn,
+                        .m = shape.rows,
+                        .n = shape.out_columns,
+                        .k = shape.in_columns,
+                        .a = op.in.data<float>(),
+                        .lda = op.in.row_stride(),
+                        .b = op.weight.data<float>(),
+                        .ldb = op.weight.row_stride(),
+                        .c = op.out.data<float>(),
+                        .ldc = op.out.row_stride()};
+  if (!op.row_independent) return gemm(ctx, product, epilogue);
+  if (!ctx.only_measures()) gemm_rows(ctx.threads(), product, epilogue);
+}
+
+// d_in = d_out W^T
+void d_in_product(ExecutionContext& ctx, const LinearGradient& op, const LinearShape& shape) {
+  if (!op.d_in) return;
+  gemm(ctx, {.transpose_b = op.layout == WeightLayout::kInOut,
+             .m = shape.rows,
+             .n = shape.in_columns,
+             .k = shape.out_columns,
+             .a = op.d_out.data<float>(),
+             .lda = op.d_out.row_stride(),
+             .b = op.weight.data<float>(),
+             .ldb = op.weight.row_stride(),
+             .c = op.d_in->data<float>(),
+             .ldc = op.d_in->row_stride(),
+             .accumulate = op.d_in_mode == GradientMode::kAccumulate});
+}
+
+// d_W = in^T d_out, or its transpose
+void d_weight_product(ExecutionContext& ctx, const LinearGradient& op, const LinearShape& shape) {
+  const bool in_out = op.layout == WeightLayout::kInOut;
+  const ConstView &left = in_out ? op.in : op.d_out, &right = in_out ? op.d_out : op.in;
+  gemm(ctx, {.transpose_a = true,
+             .m = left.columns(),
+             .n = right.columns(),
+             .k = shape.rows,
+             .a = left.data<float>(),
+             .lda = left.row_stride(),
+             .b = right.data<float>(),
+             .ldb = right.row_stride(),
+             .c = op.d_weight.data<float>(),
+             .ldc = op.d_weight.row_stride(),
+             .accumulate = op.d_weight_mode == GradientMode::kAccumulate});
+}
+
+}  // namespace
+
+void linear_forward(ExecutionContext& ctx, const Linear& op, const LinearShape& shape) {
+  if (!op.bias) return multiply_by_weight(ctx, op, shape, nullptr);
+  multiply_by_weight(ctx, op, shape, [&](const GemmTile& tile) {
+    const float* bias = op.bias->data<float>() + tile.first_column;
+    for (std::int64_t row = tile.first_row; row < tile.first_row + tile.rows; ++row) {
+      float* out = op.out.data<float>() + row * op.out.row_stride() + tile.first_column;
+      HWY_DYNAMIC_DISPATCH(add_bias)(out, bias, tile.columns);
+    }
+  });
+}
+
+void linear_backward(ExecutionContext& ctx, const LinearGradient& op, const LinearShape& shape) {
+  d_in_product(ctx, op, shape);
+  d_weight_product(ctx, op, shape);
+  if (!op.d_bias) return;
+  ScratchFrame scratch(ctx);
+  const std::int64_t blocks = number_of_row_blocks(shape.rows);
+  const std::span<float> partials = scratch.take<float>(blocks * shape.out_columns);
+  if (ctx.only_measures()) return;
+  sum_row_blocks(ctx.threads(), op.d_out, partials.data());
+  add_block_sums(ctx.threads(), partials.data(), blocks, shape.out_columns,
+                 op.d_bias->data<float>());
+}
+
+void linear_gelu_forward(ExecutionContext& ctx, const LinearGelu& op, const LinearShape& shape) {
+  const Linear product = {
+      .in = op.in, .weight = op.weight, .out = op.before, .row_independent = op.row_independent};
+  multiply_by_weight(ctx, product, shape, [&](const GemmTile& tile) {
+    const float* bias = op.bias.data<float>() + tile.first_column;
+    for (std::int64_t row = tile.first_row; row < tile.first_row + tile.rows; ++row) {
+      float* before = op.before.data<float>() + row * op.before.row_stride() + tile.first_column;
+      float* out = op.out.data<float>() + row * op.out.row_stride() + tile.first_column;
+      HWY_DYNAMIC_DISPATCH(add_bias_and_gelu)(before, bias, out, tile.columns);
+    }
+  });
+}
+
+void linear_gelu_backward(ExecutionContext& ctx, const LinearGeluGradient& op,
+                          const LinearShape& shape) {
+  const std::int64_t M = shape.out_columns, length = rows_per_block(shape.rows);
+  ScratchFrame scratch(ctx);
+  const std::span<float> partials = scratch.take<float>(number_of_row_blocks(shape.rows) * M);
+  if (!ctx.only_measures()) {
+    parallel_for(ctx.threads(), shape.rows, length, [&](std::int64_t begin, std::int64_t end) {
+      float* sums = partials.data() + begin / length * M;
+      std::fill_n(sums, M, 0.0f);
+      for (std::int64_t row = begin; row < end; ++row) {
+        HWY_DYNAMIC_DISPATCH(gelu_gradient_and_sum)
+        (op.d_out.data<float>() + row * op.d_out.row_stride(),
+         op.before.data<float>() + row * op.before.row_stride(),
+         op.d_before.data<float>() + row * op.d_before.row_stride(), sums, M);
+      }
+    });
+    add_block_sums(ctx.threads(), partials.data(), number_of_row_blocks(shape.rows), M,
+                   op.d_bias.data<float>());
+  }
+  const LinearGradient product = {.d_out = op.d_before,
+                                  .in = op.in,
+                                  .weight = op.weight,
+                                  .d_in = op.d_in,
+                                  .d_weight = op.d_weight};
+  d_in_product(ctx, product, shape);
+  d_weight_product(ctx, product, shape);
+}
+
+}  // namespace ovid::kernels::cpu
+#endif
