@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "src/memory/arena.h"
+#include "src/model/parameters.h"
+
+namespace ovid::model {
+
+// What the forward pass of one block writes. Rows are B T; all float32.
+struct BlockActivations {
+  View qkv;                      // (B, T, 3C)
+  View log_sum_exp;              // (B, H, T)
+  View attended;                 // (B, T, C)
+  View x_mid;                    // (B, T, C)   the residual stream between the two branches
+  View m;                        // (B, T, C)   its norm
+  View mean2, inv_std2;          // (B T)
+  View u;                        // (B, T, 4C)  before GELU
+  View g;                        // (B, T, 4C)  after
+  View next_x;                   // (B, T, C)   the residual stream for the next reader
+  View next_n;                   // (B, T, C)   and its norm
+  View next_mean, next_inv_std;  // (B T)
+};
+
+// Everything that one forward pass writes. Kept for a backward pass, each block has its own memory;
+// otherwise all blocks write into the same two sets in turn.
+struct Activations {
+  View x0;               // (B, T, C)  embeddings after dropout
+  View n0;               // (B, T, C)  their norm
+  View mean0, inv_std0;  // (B T)
+  std::vector<BlockActivations> blocks;
+  View branch;  // (B, T, C)  a branch before it joins the stream; free between ops
+  View losses;  // (B T)      per target, nats
+  View logits;  // (R, V) rows padded to a multiple of 128 columns: one chunk of the head
+
+  const View& final_x() const { return blocks.back().next_x; }
+  const View& final_n() const { return blocks.back().next_n; }
+};
+
+// What the backward pass writes; one set for all blocks. d.x gathers both paths of a residual.
+struct ActivationGradients {
+  View x;         // (B, T, C)
+  View n;         // (B, T, C)  of the norm that the next op down reads
+  View branch;    // (B, T, C)  the same memory as x where the residual has no dropout
+  View attended;  // (B, T, C)
+  View qkv;       // (B, T, 3C)
+  View g;         // (B, T, 4C)
+};
+
+struct BatchShape {
+  std::int64_t sequences = 0;  // B
+  std::int64_t length = 0;     // T
+  std::int64_t rows() const { return sequences * length; }
+};
+
+enum class Keep { kForBackward, kNothing };
+
+// Rows of logits that exist at once.
+std::int64_t head_chunk_rows(const ModelConfig& config, std::int64_t rows);
+
+// Lay out in `arena`; to be run on a measuring arena first (memory::measure).
+Activations lay_out_activations(memory::Arena& arena, const ModelConfig& config, BatchShape batch,
+                                Keep keep);
+ActivationGradients lay_out_activation_gradients(memory::Arena& arena, const ModelConfig& config,
+                                                 BatchShape batch);
+
+}  // namespace ovid::model

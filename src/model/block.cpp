@@ -1,0 +1,121 @@
+#include "src/model/block.h"
+
+#include "kernels/attention/attention.h"
+#include "kernels/layernorm/layernorm.h"
+#include "kernels/linear/linear.h"
+
+namespace ovid::model {
+
+// clang-format off: the two passes are read side by side, each line with its equation beside it
+void block_forward(ExecutionContext& ctx, const BlockOperands& op) {
+  const auto& [heads, epsilon, x, n, w, next_norm, a, branch, dropout] = op;
+
+  linear_forward(
+      ctx,
+      {.in = n, .weight = w.qkv.weight, .bias = w.qkv.bias, .out = a.qkv});  // (1) qkv: (B, T, 3C)
+  attention_forward(ctx, {.qkv = a.qkv,
+                          .out = a.attended,
+                          .log_sum_exp = a.log_sum_exp,
+                          .heads = heads,
+                          .dropout = dropout.attention});  // (2) attended: (B, T, C)
+  linear_forward(ctx, {.in = a.attended,
+                       .weight = w.projection.weight,
+                       .bias = w.projection.bias,
+                       .out = branch});  // (3) branch: (B, T, C)
+  residual_layernorm_forward(
+      ctx, {.x = x,
+            .branch = branch,
+            .gain = w.norm2.gain,
+            .bias = w.norm2.bias,
+            .sum = a.x_mid,
+            .normed = a.m,
+            .mean = a.mean2,
+            .inv_std = a.inv_std2,
+            .epsilon = epsilon,
+            .branch_dropout = dropout.attention_branch});  // (4) x_mid, m: (B, T, C)
+  linear_gelu_forward(ctx, {.in = a.m,
+                            .weight = w.expand.weight,
+                            .bias = w.expand.bias,
+                            .before = a.u,
+                            .out = a.g});  // (5) u, g: (B, T, 4C)
+  linear_forward(ctx, {.in = a.g,
+                       .weight = w.contract.weight,
+                       .bias = w.contract.bias,
+                       .out = branch});  // (6) branch: (B, T, C)
+  residual_layernorm_forward(
+      ctx, {.x = a.x_mid,
+            .branch = branch,
+            .gain = next_norm.gain,
+            .bias = next_norm.bias,
+            .sum = a.next_x,
+            .normed = a.next_n,
+            .mean = a.next_mean,
+            .inv_std = a.next_inv_std,
+            .epsilon = epsilon,
+            .branch_dropout = dropout.mlp_branch});  // (7) next_x, next_n: (B, T, C)
+}
+
+void block_backward(ExecutionContext& ctx, const BlockOperands& op,
+                    const BlockGradients& gradients) {
+  const auto& [heads, epsilon, x, n, w, next_norm, a, branch, dropout] = op;
+  const auto& [g, g_next_norm, d] = gradients;
+
+  residual_layernorm_backward(
+      ctx, {.d_normed = d.n,
+            .sum = a.next_x,
+            .gain = next_norm.gain,
+            .mean = a.next_mean,
+            .inv_std = a.next_inv_std,
+            .d_sum = d.x,
+            .d_branch = d.branch,
+            .d_gain = g_next_norm.gain,
+            .d_bias = g_next_norm.bias,
+            .branch_dropout = dropout.mlp_branch});  // (7)* d.x of x_mid, d.branch
+  linear_backward(ctx, {.d_out = d.branch,
+                        .in = a.g,
+                        .weight = w.contract.weight,
+                        .d_in = d.g,
+                        .d_weight = g.contract.weight,
+                        .d_bias = g.contract.bias});  // (6)* d.g: (B, T, 4C)
+  linear_gelu_backward(ctx, {.d_out = d.g,
+                             .in = a.m,
+                             .weight = w.expand.weight,
+                             .before = a.u,
+                             .d_before = d.g,
+                             .d_in = d.n,
+                             .d_weight = g.expand.weight,
+                             .d_bias = g.expand.bias});  // (5)* d.n of m
+  residual_layernorm_backward(
+      ctx, {.d_normed = d.n,
+            .sum = a.x_mid,
+            .gain = w.norm2.gain,
+            .mean = a.mean2,
+            .inv_std = a.inv_std2,
+            .d_sum = d.x,
+            .d_branch = d.branch,
+            .d_gain = g.norm2.gain,
+            .d_bias = g.norm2.bias,
+            .branch_dropout = dropout.attention_branch});  // (4)* d.x of x, d.branch
+  linear_backward(ctx, {.d_out = d.branch,
+                        .in = a.attended,
+                        .weight = w.projection.weight,
+                        .d_in = d.attended,
+                        .d_weight = g.projection.weight,
+                        .d_bias = g.projection.bias});  // (3)* d.attended: (B, T, C)
+  attention_backward(ctx, {.d_out = d.attended,
+                           .qkv = a.qkv,
+                           .out = a.attended,
+                           .log_sum_exp = a.log_sum_exp,
+                           .d_qkv = d.qkv,
+                           .heads = heads,
+                           .dropout = dropout.attention});  // (2)* d.qkv: (B, T, 3C)
+  linear_backward(ctx, {.d_out = d.qkv,
+                        .in = n,
+                        .weight = w.qkv.weight,
+                        .d_in = d.n,
+                        .d_weight = g.qkv.weight,
+                        .d_bias = g.qkv.bias});  // (1)* d.n of n
+}
+// clang-format on
+
+}  // namespace ovid::model

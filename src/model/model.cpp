@@ -1,0 +1,155 @@
+#include "src/model/model.h"
+
+#include "kernels/convert/convert.h"
+#include "kernels/dropout/dropout.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/layernorm/layernorm.h"
+#include "src/model/block.h"
+#include "src/model/language_model_head.h"
+
+namespace ovid::model {
+namespace {
+
+using kernels::DropoutMask;
+
+// Sites within a pass: 0 is the embedding, block i has 1 + 3 i and the two after it.
+std::optional<DropoutMask> mask_at(const ModelPass& pass, float probability, std::int64_t site) {
+  if (!pass.dropout || probability <= 0.0f) return std::nullopt;
+  return DropoutMask{.probability = probability,
+                     .stream = {.seed = pass.dropout->seed,
+                                .use = kernels::RandomUse::kDropout,
+                                .major = pass.dropout->pass,
+                                .minor = static_cast<std::uint32_t>(site)}};
+}
+
+BlockOperands block_operands(const ModelPass& pass, std::int64_t i) {
+  const ModelConfig& config = pass.config;
+  const Activations& a = pass.activations;
+  const auto at = static_cast<std::size_t>(i);
+  const bool last = i + 1 == config.layers;
+  return {.heads = config.heads,
+          .epsilon = config.layernorm_epsilon,
+          .x = i == 0 ? a.x0 : a.blocks[at - 1].next_x,
+          .n = i == 0 ? a.n0 : a.blocks[at - 1].next_n,
+          .weights = pass.weights.blocks[at],
+          .next_norm = last ? pass.weights.final_norm : pass.weights.blocks[at + 1].norm1,
+          .a = a.blocks[at],
+          .branch = a.branch,
+          .dropout = {.attention = mask_at(pass, config.attention_dropout, 1 + 3 * i),
+                      .attention_branch = mask_at(pass, config.residual_dropout, 2 + 3 * i),
+                      .mlp_branch = mask_at(pass, config.residual_dropout, 3 + 3 * i)}};
+}
+
+LanguageModelHead head_operands(const ModelPass& pass, ConstView targets) {
+  const Activations& a = pass.activations;
+  return {.normed = a.final_n(),
+          .weight = pass.weights.head,
+          .targets = targets,
+          .losses = a.losses,
+          .logits = a.logits};
+}
+
+void embeddings_forward(ExecutionContext& ctx, const ModelPass& pass) {
+  const Activations& a = pass.activations;
+  embedding_forward(ctx, {.tokens = pass.tokens,
+                          .token_embedding = pass.weights.token_embedding,
+                          .position_embedding = pass.weights.position_embedding,
+                          .out = a.x0});
+  if (const auto mask = mask_at(pass, pass.config.embedding_dropout, 0)) {
+    dropout_forward(ctx, {.in = a.x0, .out = a.x0, .mask = *mask});
+  }
+  const NormParameters<View>& norm = pass.weights.blocks.front().norm1;
+  layernorm_forward(ctx, {.in = a.x0,
+                          .gain = norm.gain,
+                          .bias = norm.bias,
+                          .out = a.n0,
+                          .mean = a.mean0,
+                          .inv_std = a.inv_std0,
+                          .epsilon = pass.config.layernorm_epsilon});
+}
+
+void embeddings_backward(ExecutionContext& ctx, const ModelBackward& op) {
+  const ModelPass& pass = op.pass;
+  const Activations& a = pass.activations;
+  const NormParameters<View>& g = op.gradients.blocks.front().norm1;
+  // The first norm is a residual sum with an empty branch: its adjoint adds to what the stream
+  // already gathered.
+  residual_layernorm_backward(ctx, {.d_normed = op.d.n,
+                                    .sum = a.x0,
+                                    .gain = pass.weights.blocks.front().norm1.gain,
+                                    .mean = a.mean0,
+                                    .inv_std = a.inv_std0,
+                                    .d_sum = op.d.x,
+                                    .d_branch = op.d.x,
+                                    .d_gain = g.gain,
+                                    .d_bias = g.bias});
+  if (const auto mask = mask_at(pass, pass.config.embedding_dropout, 0)) {
+    dropout_backward(ctx, {.d_out = op.d.x, .d_in = op.d.x, .mask = *mask});
+  }
+  embedding_backward(ctx, {.tokens = pass.tokens,
+                           .d_out = op.d.x,
+                           .d_token_embedding = op.gradients.token_embedding,
+                           .d_position_embedding = op.gradients.position_embedding});
+}
+
+}  // namespace
+
+void model_forward(ExecutionContext& ctx, const ModelPass& pass) {
+  embeddings_forward(ctx, pass);
+  for (std::int64_t i = 0; i < pass.config.layers; ++i) block_forward(ctx, block_operands(pass, i));
+}
+
+void model_loss(ExecutionContext& ctx, const ModelPass& pass, ConstView targets) {
+  language_model_head(ctx, head_operands(pass, targets));
+}
+
+void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, ConstView targets,
+                            float scale) {
+  model_forward(ctx, op.pass);
+
+  LanguageModelHead head = head_operands(op.pass, targets);
+  head.scale = scale;
+  head.d_normed.emplace(op.d.n);
+  head.d_weight.emplace(op.gradients.head);
+  language_model_head(ctx, head);
+
+  set_zero(ctx, {.out = op.d.x});  // the last block's stream has no reader but the final norm
+  for (std::int64_t i = op.pass.config.layers - 1; i >= 0; --i) {
+    const auto at = static_cast<std::size_t>(i);
+    const bool last = i + 1 == op.pass.config.layers;
+    const NormParameters<View>& next_norm =
+        last ? op.gradients.final_norm : op.gradients.blocks[at + 1].norm1;
+    block_backward(ctx, block_operands(op.pass, i),
+                   {.weights = op.gradients.blocks[at], .next_norm = next_norm, .d = op.d});
+    if (op.on_gradient_ready) op.on_gradient_ready(i);
+  }
+  embeddings_backward(ctx, op);
+  if (op.on_gradient_ready) op.on_gradient_ready(-1);
+}
+
+std::size_t measure_scratch(const ModelConfig& config, BatchShape batch, kernels::DeviceKind device,
+                            int threads, bool with_backward) {
+  kernels::ScratchArena scratch;
+  ExecutionContext ctx = ExecutionContext::dry_run(device, threads, scratch);
+  memory::Arena arena("measure");
+  const ParameterSet weights(config, "measure", true);
+  const Activations activations = lay_out_activations(
+      arena, config, batch, with_backward ? Keep::kForBackward : Keep::kNothing);
+  const ConstView tokens(nullptr, DType::kInt32, Shape{batch.sequences, batch.length});
+  // A probability of 0 still has a site, so dropout is on: its ops may need scratch.
+  const ModelPass pass{.config = config,
+                       .weights = weights.views(),
+                       .tokens = tokens,
+                       .activations = activations,
+                       .dropout = DropoutKey{}};
+  if (with_backward) {
+    const ActivationGradients d = lay_out_activation_gradients(arena, config, batch);
+    model_forward_backward(ctx, {.pass = pass, .gradients = weights.views(), .d = d}, tokens, 1.0f);
+  } else {
+    model_forward(ctx, pass);
+    model_loss(ctx, pass, tokens);
+  }
+  return scratch.high_water();
+}
+
+}  // namespace ovid::model

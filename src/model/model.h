@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "kernels/common/execution_context.h"
+#include "src/model/activations.h"
+#include "src/model/parameters.h"
+
+// The whole network: embeddings, blocks, head; forward and backward. docs/math/block.md has the
+// equations.
+namespace ovid::model {
+
+using kernels::ExecutionContext;
+
+// Names the dropout masks of one pass. `pass` counts micro-batches over the whole run, so that no
+// two share a mask and a resumed run draws the ones that it would have drawn.
+struct DropoutKey {
+  std::uint64_t seed = 0;
+  std::uint64_t pass = 0;
+};
+
+struct ModelPass {
+  const ModelConfig& config;
+  const ModelParameters<View>& weights;
+  ConstView tokens;  // (B, T) int32 in [0, V)
+  const Activations& activations;
+  std::optional<DropoutKey> dropout = std::nullopt;  // absent: no dropout, as in evaluation
+};
+
+// Told which part of the gradients is complete, while the backward pass goes on: block index from L
+// - 1 down to 0, then -1 for the embeddings. For overlapping communication; the model knows nothing
+// of it.
+using GradientReady = std::function<void(std::int64_t block)>;
+
+struct ModelBackward {
+  ModelPass pass;                          // of the forward pass
+  const ModelParameters<View>& gradients;  // accumulated
+  const ActivationGradients& d;            // in: d.n of the final norm's output
+  GradientReady on_gradient_ready = nullptr;
+};
+
+// Tokens to activations.final_n(). Enqueued on ctx; throws ShapeError.
+void model_forward(ExecutionContext& ctx, const ModelPass& pass);
+
+// Loss of `targets` (B, T) per position into activations.losses, from activations.final_n().
+void model_loss(ExecutionContext& ctx, const ModelPass& pass, ConstView targets);
+
+// Forward, loss and backward: gradients += scale * d(sum of losses)/d(weights). `scale` is usually
+// 1 / (number of valid targets of the global batch), which makes the sum over micro-batches the
+// gradient of the global mean.
+void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, ConstView targets,
+                            float scale);
+
+// The scratch that the ops of one pass need at once, found by a dry run.
+std::size_t measure_scratch(const ModelConfig& config, BatchShape batch, kernels::DeviceKind device,
+                            int threads, bool with_backward);
+
+}  // namespace ovid::model

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+namespace ovid::model {
+
+// The shape of a GPT-2 (Radford et al. 2019). Letters are those of docs/notation.md.
+struct ModelConfig {
+  std::int64_t layers = 0;           // L
+  std::int64_t heads = 0;            // H, divides width
+  std::int64_t width = 0;            // C
+  std::int64_t context_length = 0;   // the longest T
+  std::int64_t vocabulary_size = 0;  // V, at most 65,536
+  bool tied_head = true;             // the head's weight is the token embedding
+  float layernorm_epsilon = 1e-5f;
+  float embedding_dropout = 0.0f;  // probabilities in [0, 1)
+  float attention_dropout = 0.0f;
+  float residual_dropout = 0.0f;
+
+  bool operator==(const ModelConfig&) const = default;
+};
+
+}  // namespace ovid::model

@@ -1,0 +1,146 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/common/view.h"
+#include "src/memory/arena.h"
+#include "src/model/model_config.h"
+
+namespace ovid::model {
+
+using kernels::ConstView;
+using kernels::DType;
+using kernels::Shape;
+using kernels::View;
+
+// How GPT-2 fills a tensor before training (Radford et al. 2019, section 2.3 and the released
+// code).
+enum class Initialisation {
+  kZero,
+  kOne,
+  kNormal,          // mean 0, standard deviation 0.02
+  kResidualNormal,  // the same scaled by 1 / sqrt(2 L): projections that end in the residual stream
+};
+
+// What is known of one tensor without any memory. Names and shapes are Hugging Face's.
+struct TensorDescription {
+  std::string name;
+  Shape shape;
+  Initialisation initialisation;
+  std::int64_t reserved_rows =
+      0;  // zero rows behind the tensor, so that products over it can be padded
+
+  bool decays() const { return shape.rank() >= 2; }  // weight decay acts on matrices only
+};
+
+template <class V>
+struct NormParameters {
+  V gain;  // (C)
+  V bias;  // (C)
+};
+
+template <class V>
+struct LinearParameters {
+  V weight;  // (in, out)
+  V bias;    // (out)
+};
+
+template <class V>
+struct BlockParameters {
+  NormParameters<V> norm1;
+  LinearParameters<V> qkv;         // (C, 3C)
+  LinearParameters<V> projection;  // (C, C)
+  NormParameters<V> norm2;
+  LinearParameters<V> expand;    // (C, 4C)
+  LinearParameters<V> contract;  // (4C, C)
+};
+
+// One struct for weights, gradients and both moments.
+template <class V>
+struct ModelParameters {
+  V token_embedding;     // (V, C)
+  V position_embedding;  // (P, C)
+  std::vector<BlockParameters<V>> blocks;
+  NormParameters<V> final_norm;
+  V head;  // (V, C); the token embedding where the head is tied
+};
+
+// The one list of a model's tensors, in the order of their names in the network: calls
+// make(TensorDescription) once for each and puts what it returns in its place.
+template <class Make>
+auto build_parameters(const ModelConfig& config, Make&& make) {
+  using V = decltype(make(std::declval<const TensorDescription&>()));
+  const std::int64_t C = config.width;
+  const std::int64_t padded_vocabulary = (config.vocabulary_size + 127) / 128 * 128;
+  const auto norm = [&](const std::string& name) {
+    V gain = make({name + ".weight", Shape{C}, Initialisation::kOne});
+    V bias = make({name + ".bias", Shape{C}, Initialisation::kZero});
+    return NormParameters<V>{gain, bias};
+  };
+  const auto linear = [&](const std::string& name, std::int64_t in, std::int64_t out,
+                          Initialisation init) {
+    V weight = make({name + ".weight", Shape{in, out}, init});
+    V bias = make({name + ".bias", Shape{out}, Initialisation::kZero});
+    return LinearParameters<V>{weight, bias};
+  };
+  const auto embedding = [&](const std::string& name, std::int64_t rows,
+                             std::int64_t reserved_rows) {
+    return make({name, Shape{rows, C}, Initialisation::kNormal, reserved_rows});
+  };
+
+  const std::int64_t reserved = padded_vocabulary - config.vocabulary_size;
+  V token_embedding = embedding("transformer.wte.weight", config.vocabulary_size, reserved);
+  V position_embedding = embedding("transformer.wpe.weight", config.context_length, 0);
+  std::vector<BlockParameters<V>> blocks;
+  for (std::int64_t i = 0; i < config.layers; ++i) {
+    const std::string block = "transformer.h." + std::to_string(i);
+    // Braces evaluate left to right, so the order of the list is the order of the network.
+    blocks.push_back(BlockParameters<V>{
+        norm(block + ".ln_1"), linear(block + ".attn.c_attn", C, 3 * C, Initialisation::kNormal),
+        linear(block + ".attn.c_proj", C, C, Initialisation::kResidualNormal),
+        norm(block + ".ln_2"), linear(block + ".mlp.c_fc", C, 4 * C, Initialisation::kNormal),
+        linear(block + ".mlp.c_proj", 4 * C, C, Initialisation::kResidualNormal)});
+  }
+  NormParameters<V> final_norm = norm("transformer.ln_f");
+  V head = config.tied_head ? token_embedding
+                            : embedding("lm_head.weight", config.vocabulary_size, reserved);
+  return ModelParameters<V>{token_embedding, position_embedding, std::move(blocks), final_norm,
+                            head};
+}
+
+std::vector<TensorDescription> describe_tensors(const ModelConfig& config);
+std::int64_t parameter_count(const ModelConfig& config);
+
+// One value for each parameter of a model, in one arena: the weights, the gradients, or one of the
+// moments. float32.
+class ParameterSet {
+ public:
+  struct Tensor {
+    TensorDescription description;
+    View view;
+  };
+
+  // `purpose` names the arena in reports and errors. With only_measures the views have null
+  // addresses.
+  ParameterSet(const ModelConfig& config, const std::string& purpose, bool only_measures = false);
+
+  const ModelParameters<View>& views() const { return views_; }
+  const std::vector<Tensor>& tensors() const { return tensors_; }
+  View flat() { return arena_.flat_float32(); }  // all of them and zeros between, as one row
+  const memory::Arena& arena() const { return arena_; }
+
+ private:
+  memory::Arena arena_;
+  std::vector<Tensor> tensors_;
+  ModelParameters<View> views_;
+};
+
+// Throws UsageError where the shape is none of a GPT-2: names the value, the limit and the cure.
+void check_model_config(const ModelConfig& config);
+
+// Fills `weights` by GPT-2's initialisation. A pure function of (seed, tensor name, index).
+void initialise(ParameterSet& weights, const ModelConfig& config, std::uint64_t seed);
+
+}  // namespace ovid::model
