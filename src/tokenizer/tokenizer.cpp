@@ -1,0 +1,131 @@
+#include "src/tokenizer/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "src/core/checksum.h"
+#include "src/core/error.h"
+#include "src/tokenizer/pre_tokenizer.h"
+
+namespace ovid::tokenizer {
+namespace {
+
+constexpr std::size_t kWorthACache =
+    1 << 16;  // bytes of text from which on making a cache costs less than it saves
+
+std::uint64_t fingerprint_of(const Vocabulary& vocabulary) {
+  // Lengths stand before the bytes, so that no two lists of tokens give the same text.
+  std::string text;
+  for (const std::string& token : vocabulary.tokens)
+    text += fmt::format("{}:{}", token.size(), token);
+  for (const Merge& merge : vocabulary.merges)
+    text += fmt::format("\n{} {} {}", merge.left, merge.right, merge.result);
+  text += fmt::format("\n{}", vocabulary.end_of_text);
+  return hash64(std::as_bytes(std::span(text)));
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::load(const std::string& where) {
+  return Tokenizer(load_vocabulary(where));
+}
+
+Tokenizer::Tokenizer(Vocabulary vocabulary)
+    : vocabulary_(std::move(vocabulary)),
+      merges_(vocabulary_.merges),
+      fingerprint_(fingerprint_of(vocabulary_)) {
+  token_of_byte_.fill(-1);
+  for (TokenId id = 0; id < vocabulary_size(); ++id) {
+    const std::string& token = vocabulary_.tokens[id];
+    if (token.size() == 1) token_of_byte_[static_cast<unsigned char>(token[0])] = id;
+  }
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view bytes, SpecialTokens special) const {
+  std::vector<TokenId> ids;
+  if (bytes.size() >= kWorthACache) {
+    ids.reserve(bytes.size() / 4);  // English has 4 bytes a token
+    EncodeCache cache;
+    encode_append(bytes, special, cache, ids);
+  } else {
+    append_all(bytes, special, nullptr, ids);
+  }
+  return ids;
+}
+
+void Tokenizer::encode_append(std::string_view bytes, SpecialTokens special, EncodeCache& cache,
+                              std::vector<TokenId>& ids) const {
+  if (cache.owner() != fingerprint_) cache.clear(fingerprint_);
+  append_all(bytes, special, &cache, ids);
+}
+
+void Tokenizer::append_all(std::string_view bytes, SpecialTokens special, EncodeCache* cache,
+                           std::vector<TokenId>& ids) const {
+  const std::size_t before = ids.size();
+  try {
+    while (special == SpecialTokens::kRecognise) {
+      const std::size_t found = bytes.find(kEndOfText);
+      if (found == std::string_view::npos) break;
+      append_text(bytes.substr(0, found), cache, ids);
+      ids.push_back(end_of_text());
+      bytes.remove_prefix(found + kEndOfText.size());
+    }
+    append_text(bytes, cache, ids);
+  } catch (...) {
+    ids.resize(before);
+    throw;
+  }
+}
+
+void Tokenizer::append_text(std::string_view text, EncodeCache* cache,
+                            std::vector<TokenId>& ids) const {
+  for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end) {
+    end = piece_end(text, begin);
+    const bool cached = cache != nullptr && end - begin <= EncodeCache::kMaximumBytes;
+    EncodeCache::Key key{};
+    if (cached) {
+      key = EncodeCache::key_of(text, begin, end - begin);
+      const std::span<const std::uint16_t> known = cache->find(key);
+      if (known.size() == 1) {
+        ids.push_back(known[0]);
+        continue;
+      }
+      if (!known.empty()) {
+        ids.insert(ids.end(), known.begin(), known.end());
+        continue;
+      }
+    }
+    const std::size_t from = ids.size();
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto byte = static_cast<unsigned char>(text[i]);
+      if (token_of_byte_[byte] < 0) {
+        throw DataError(fmt::format(
+            "this vocabulary has no token for byte 0x{:02X} (at byte {} of the text): use one "
+            "that has all 256 bytes",
+            byte, i));
+      }
+      ids.push_back(token_of_byte_[byte]);
+    }
+    merges_.merge_tail(ids, from);
+    if (cached) cache->insert(key, std::span(ids).subspan(from));
+  }
+}
+
+std::string Tokenizer::decode(std::span<const TokenId> ids) const {
+  std::string bytes;
+  for (const TokenId id : ids) bytes += token_bytes(id);
+  return bytes;
+}
+
+std::string_view Tokenizer::token_bytes(TokenId id) const {
+  if (id < 0 || id >= vocabulary_size()) {
+    throw DataError(fmt::format(
+        "token id {} is not in this vocabulary, whose ids are 0 to {}: was the text encoded "
+        "with another tokenizer?",
+        id, vocabulary_size() - 1));
+  }
+  return vocabulary_.tokens[id];
+}
+
+}  // namespace ovid::tokenizer
