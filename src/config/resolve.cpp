@@ -1,0 +1,215 @@
+#include "src/config/resolve.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+#include <optional>
+#include <vector>
+
+#include "src/config/presets.h"
+
+namespace ovid::config {
+namespace {
+
+constexpr std::int64_t kWarmupSteps = 700;
+constexpr std::int64_t kMicroSequences = 16;
+constexpr std::int64_t kContextLength = 1024;
+
+// The divisors of `total` next to `value`, below and above, as "8 or 16".
+std::string nearest_divisors(std::int64_t total, std::int64_t value) {
+  std::vector<std::int64_t> found;
+  std::int64_t below = std::min(value, total);
+  while (below > 0 && total % below != 0) --below;
+  if (below > 0) found.push_back(below);
+  std::int64_t above = value;
+  while (above <= total && total % above != 0) ++above;
+  if (above <= total) found.push_back(above);
+  return fmt::format("{}", fmt::join(found, " or "));
+}
+
+// The multiples of `unit` next to `value`, below and above.
+std::string nearest_multiples(std::int64_t unit, std::int64_t value) {
+  const std::int64_t below = value / unit * unit;
+  if (below == 0) return fmt::format("{}", unit);
+  return fmt::format("{} or {}", below, below + unit);
+}
+
+class Resolver {
+ public:
+  Resolver(const Given& given, Report& report) : given_(given), report_(report) {}
+
+  Resolved run() {
+    for (const Key& key : schema()) {
+      const auto entry = given_.values.find(key.path);
+      out_.origins[std::string(key.path)] = has(key.path) ? entry->second.origin : "default";
+      if (entry != given_.values.end()) key.set(out_.values, entry->second.value);
+      if (key.required && entry == given_.values.end() && sound({key.path})) missing(key.path);
+    }
+    resolve_model();
+    resolve_batch();
+    resolve_schedule();
+    resolve_validation();
+    return std::move(out_);
+  }
+
+ private:
+  bool has(std::string_view path) const { return given_.has(path); }
+
+  bool sound(std::initializer_list<std::string_view> paths) const {
+    return std::none_of(paths.begin(), paths.end(),
+                        [&](std::string_view path) { return given_.failed.contains(path); });
+  }
+
+  // The problem stands where the first of the keys is written; a default has no place.
+  void contradiction(std::initializer_list<std::string_view> paths, std::string message,
+                     std::string label, std::string help = {}) {
+    for (const std::string_view path : paths) {
+      if (has(path))
+        return report_.add(given_.place_of(path), std::move(message), std::move(label),
+                           std::move(help));
+    }
+    report_.add(given_.whole, std::move(message), std::move(label), std::move(help));
+  }
+
+  void missing(std::string_view path, std::string help = {}) {
+    if (help.empty()) help = fmt::format("`ovid config explain {}` tells what it is", path);
+    const std::string_view section = split_path(path).first;
+    report_.add(given_.place_of(section), fmt::format("`{}` is missing", path), {},
+                std::move(help));
+  }
+
+  void resolve_model() {
+    ModelSection& model = out_.values.model;
+    const bool own_shape = has("model.layers") || has("model.heads") || has("model.width");
+    const bool from_directory = has("initialize_from") || given_.failed.contains("initialize_from");
+    if (!sound({"model.preset", "model.layers", "model.heads", "model.width",
+                "model.context_length"})) {
+      return;
+    }
+    if (!model.preset && !own_shape && !from_directory) model.preset = presets().front().name;
+    if (model.preset) {
+      const Preset& preset = *find_preset(*model.preset);
+      const std::string origin = has("model.preset") ? "preset " + *model.preset : "default";
+      fill(model.layers, preset.layers, "model.layers", origin);
+      fill(model.heads, preset.heads, "model.heads", origin);
+      fill(model.width, preset.width, "model.width", origin);
+      fill(model.context_length, preset.context_length, "model.context_length", origin);
+      fill(model.vocabulary_size, preset.vocabulary_size, "model.vocabulary_size", origin);
+    } else if (!from_directory) {
+      for (const std::string_view path : {"model.layers", "model.heads", "model.width"}) {
+        if (!has(path)) missing(path, "give layers, heads and width, or a `preset`");
+      }
+      if (model.context_length == 0) model.context_length = kContextLength;
+    }
+    if (model.heads > 0 && model.width % model.heads != 0) {
+      contradiction({"model.heads", "model.width", "model.preset"},
+                    fmt::format("`model.heads` = {} does not divide `model.width` = {}",
+                                model.heads, model.width),
+                    fmt::format("nearest heads: {}", nearest_divisors(model.width, model.heads)),
+                    fmt::format("or a width of {}", nearest_multiples(model.heads, model.width)));
+    }
+  }
+
+  void fill(std::int64_t& field, std::int64_t value, std::string_view path,
+            const std::string& origin) {
+    if (field != 0) return;
+    field = value;
+    out_.origins[std::string(path)] = origin;
+  }
+
+  void resolve_batch() {
+    BatchSection& batch = out_.values.batch;
+    if (sound({"batch.sequences", "batch.micro_sequences"})) {
+      if (!has("batch.micro_sequences")) {
+        batch.micro_sequences = std::min(batch.sequences, kMicroSequences);
+        while (batch.sequences % batch.micro_sequences != 0) --batch.micro_sequences;
+      } else if (batch.sequences % batch.micro_sequences != 0) {
+        contradiction(
+            {"batch.micro_sequences"},
+            fmt::format("`batch.micro_sequences` = {} does not divide `batch.sequences` = {}",
+                        batch.micro_sequences, batch.sequences),
+            fmt::format("nearest: {}", nearest_divisors(batch.sequences, batch.micro_sequences)),
+            fmt::format("or `batch.sequences` of {}",
+                        nearest_multiples(batch.micro_sequences, batch.sequences)));
+      }
+    }
+    const std::int64_t context_length = out_.values.model.context_length;
+    if (batch.length == 0) batch.length = context_length;
+    const bool known =
+        sound({"batch.length", "model.context_length", "model.preset"}) && context_length > 0;
+    if (known && batch.length > context_length) {
+      contradiction({"batch.length"},
+                    fmt::format("`batch.length` = {} is above `model.context_length` = {}",
+                                batch.length, context_length),
+                    fmt::format("at most {}", context_length), "or raise `model.context_length`");
+    }
+  }
+
+  void resolve_schedule() {
+    if (!sound({"training.steps", "schedule.warmup_steps", "schedule.kind",
+                "schedule.decay_fraction"}))
+      return;
+    ScheduleSection& schedule = out_.values.schedule;
+    const std::int64_t steps = out_.values.training.steps;
+    if (!has("schedule.warmup_steps")) schedule.warmup_steps = std::min(kWarmupSteps, steps / 10);
+    if (schedule.warmup_steps > steps) {
+      contradiction({"schedule.warmup_steps"},
+                    fmt::format("`schedule.warmup_steps` = {} is above `training.steps` = {}",
+                                schedule.warmup_steps, steps),
+                    fmt::format("at most {}", steps));
+    } else if (schedule.kind == ScheduleKind::kWarmupStableDecay) {
+      const double left =
+          static_cast<double>(steps - schedule.warmup_steps) / static_cast<double>(steps);
+      if (schedule.decay_fraction > left) {
+        contradiction(
+            {"schedule.decay_fraction", "schedule.warmup_steps", "schedule.kind"},
+            fmt::format("{} steps of warm-up and `schedule.decay_fraction` = {} are more than "
+                        "`training.steps` "
+                        "= {}",
+                        schedule.warmup_steps, schedule.decay_fraction, steps),
+            fmt::format("`decay_fraction` at most {:.3g}", std::floor(left * 1000) / 1000));
+      }
+    }
+  }
+
+  void resolve_validation() {
+    ValidationSection& validation = out_.values.validation;
+    if (!sound({"data.validation", "validation.every_steps"}) ||
+        !out_.values.data.validation.empty())
+      return;
+    if (!has("validation.every_steps")) {
+      validation.every_steps = 0;
+    } else if (validation.every_steps > 0) {
+      contradiction(
+          {"validation.every_steps"},
+          fmt::format("`validation.every_steps` = {}, but `data.validation` names no shards",
+                      validation.every_steps),
+          "0 for no validation", "or give `data.validation`");
+    }
+  }
+
+  const Given& given_;
+  Report& report_;
+  Resolved out_;
+};
+
+}  // namespace
+
+bool Given::has(std::string_view path) const {
+  const auto entry = values.find(path);
+  return entry != values.end() && !std::holds_alternative<std::monostate>(entry->second.value);
+}
+
+Place Given::place_of(std::string_view path) const {
+  if (const auto entry = values.find(path); entry != values.end()) return entry->second.place;
+  if (const auto section = sections.find(path); section != sections.end()) return section->second;
+  return whole;
+}
+
+Resolved resolve(const Given& given, Report& report) {
+  return Resolver(given, report).run();
+}
+
+}  // namespace ovid::config
