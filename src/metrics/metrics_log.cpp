@@ -1,0 +1,144 @@
+#include "src/metrics/metrics_log.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "src/core/error.h"
+#include "src/core/log.h"
+
+namespace ovid::metrics {
+namespace {
+
+std::string json_number(double value) {
+  if (std::isnan(value)) return "\"nan\"";
+  if (std::isinf(value)) return value > 0 ? "\"inf\"" : "\"-inf\"";
+  return fmt::format("{}", value);
+}
+
+// Where the last whole row ends; nothing for what is not a regular file, or cannot be read.
+std::optional<off_t> end_of_last_row(int descriptor, off_t size) {
+  char buffer[1 << 16];
+  off_t end = size;
+  while (end > 0) {
+    const off_t begin = std::max<off_t>(0, end - static_cast<off_t>(sizeof buffer));
+    const ssize_t count = ::pread(descriptor, buffer, static_cast<std::size_t>(end - begin), begin);
+    if (count < 0 && errno == EINTR) continue;
+    if (count != end - begin) return std::nullopt;
+    const std::size_t newline =
+        std::string_view(buffer, static_cast<std::size_t>(count)).rfind('\n');
+    if (newline != std::string_view::npos) return begin + static_cast<off_t>(newline) + 1;
+    end = begin;
+  }
+  return 0;
+}
+
+void cut_torn_row(int descriptor, const Path& path) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const std::optional<off_t> end = end_of_last_row(descriptor, status.st_size);
+  if (!end || *end == status.st_size) return;
+  if (::ftruncate(descriptor, *end) == 0) {
+    log::info(fmt::format("{} ended inside a row: {} bytes of it cut off", path.string(),
+                          status.st_size - *end));
+  } else {
+    log::warning(fmt::format("{} ends inside a row that cannot be cut off: {}", path.string(),
+                             std::strerror(errno)));
+  }
+}
+
+// Bytes of `text` that were written; less than all of them leaves the reason in errno.
+std::size_t write_as_far_as_possible(int descriptor, std::string_view text) {
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t count = ::write(descriptor, text.data() + done, text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+// Takes the last `bytes` off the file.
+bool shorten(int descriptor, std::size_t bytes) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || status.st_size < static_cast<off_t>(bytes)) return false;
+  return ::ftruncate(descriptor, status.st_size - static_cast<off_t>(bytes)) == 0;
+}
+
+}  // namespace
+
+std::string to_json(const StepRow& row) {
+  return fmt::format(R"({{"step":{},"loss":{},"gradient_norm":{},"learning_rate":{},)"
+                     R"("tokens":{},"tokens_per_second":{},"time":{}}})",
+                     row.step, json_number(row.loss), json_number(row.gradient_norm),
+                     json_number(row.learning_rate), row.tokens, json_number(row.tokens_per_second),
+                     json_number(row.time));
+}
+
+std::string to_json(const ValidationRow& row) {
+  return fmt::format(
+      R"({{"step":{},"validation_loss":{},"tokens":{},"validation_tokens":{},"time":{}}})",
+      row.step, json_number(row.validation_loss), row.tokens, row.validation_tokens,
+      json_number(row.time));
+}
+
+double now() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<double>(std::chrono::duration_cast<std::chrono::milliseconds>(since).count()) /
+         1e3;
+}
+
+MetricsLog::MetricsLog(const Path& path) : path_(path) {
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    throw ResourceError(fmt::format(
+        "cannot write {}: {}; make the folder writable, or choose another run.directory",
+        path.string(), std::strerror(errno)));
+  }
+  cut_torn_row(descriptor_, path);
+}
+
+MetricsLog::~MetricsLog() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MetricsLog::append(const StepRow& row) {
+  append_line(to_json(row));
+}
+void MetricsLog::append(const ValidationRow& row) {
+  append_line(to_json(row));
+}
+
+void MetricsLog::append_line(const std::string& json) {
+  // A rest of a row that could not be cut off is at least kept apart from this one.
+  const std::string line = (torn_ ? "\n" : "") + json + "\n";
+  const std::size_t written = write_as_far_as_possible(descriptor_, line);
+  if (written == line.size()) {
+    torn_ = false;
+    if (failing_)
+      log::warning(fmt::format("{} takes rows again; {} are lost", path_.string(), dropped_rows_));
+    failing_ = false;
+    return;
+  }
+  const int reason = errno;
+  ++dropped_rows_;
+  if (written > 0 && !shorten(descriptor_, written)) torn_ = true;
+  if (!failing_) {
+    log::warning(fmt::format(
+        "cannot write {}: {}; training goes on, and its rows are dropped until that is cured",
+        path_.string(), std::strerror(reason)));
+  }
+  failing_ = true;
+}
+
+}  // namespace ovid::metrics
