@@ -1,0 +1,147 @@
+#include "data_tools/archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "src/core/error.h"
+
+namespace ovid::data_tools {
+namespace {
+
+// Text compresses 3 to 10 times; far beyond that it is a bomb that would fill the disk with tokens.
+constexpr std::uint64_t kMostExpansion = 200;
+constexpr std::uint64_t kExpansionIsFineBelow = 64 << 20;
+
+struct ArchiveCloser {
+  void operator()(::archive* handle) const { ::archive_read_free(handle); }
+};
+
+class ArchiveReader {
+ public:
+  ArchiveReader(ByteSource& source, const std::string& name)
+      : source_(source), name_(name), buffer_(1 << 16), handle_(::archive_read_new()) {
+    if (!handle_) throw std::bad_alloc();
+    ::archive* a = handle_.get();
+    // One by one: archive_read_support_filter_all would also start external programs.
+    ::archive_read_support_filter_gzip(a);
+    ::archive_read_support_filter_xz(a);
+    ::archive_read_support_filter_zstd(a);
+    ::archive_read_support_filter_bzip2(a);
+    ::archive_read_support_filter_lz4(a);
+    ::archive_read_support_format_tar(a);
+    ::archive_read_support_format_zip_streamable(a);
+    ::archive_read_support_format_raw(a);
+    check(::archive_read_open(a, this, nullptr, &ArchiveReader::read_source, nullptr));
+  }
+
+  // The next entry; null at the end.
+  ::archive_entry* next_entry() {
+    ::archive_entry* entry = nullptr;
+    const int result = ::archive_read_next_header(handle_.get(), &entry);
+    if (result == ARCHIVE_EOF) return nullptr;
+    check(result);
+    return entry;
+  }
+
+  std::size_t read_data(std::span<char> buffer) {
+    const la_ssize_t count =
+        ::archive_read_data(handle_.get(), buffer.data(), std::min(buffer.size(), kMostRead));
+    if (count < 0) check(static_cast<int>(count));
+    bytes_out_ += static_cast<std::uint64_t>(count);
+    if (bytes_out_ > kExpansionIsFineBelow && bytes_out_ / kMostExpansion > bytes_in_) {
+      throw DataError(
+          fmt::format("{} expands more than {} times, as no text does; if it is one, unpack it and "
+                      "give the unpacked files",
+                      name_, kMostExpansion));
+    }
+    return static_cast<std::size_t>(count);
+  }
+
+  bool is_single_file() const { return ::archive_format(handle_.get()) == ARCHIVE_FORMAT_RAW; }
+  // Without a filter a raw "archive" is the file itself: its name promised what it is not.
+  bool is_compressed() const {
+    return ::archive_filter_code(handle_.get(), 0) != ARCHIVE_FILTER_NONE;
+  }
+
+ private:
+  static constexpr std::size_t kMostRead = 1 << 20;
+
+  static la_ssize_t read_source(::archive* handle, void* self, const void** data) {
+    auto& reader = *static_cast<ArchiveReader*>(self);
+    *data = reader.buffer_.data();
+    try {
+      const std::size_t count = reader.source_.read(reader.buffer_);
+      reader.bytes_in_ += count;
+      return static_cast<la_ssize_t>(count);
+    } catch (...) {  // an exception must not cross the library's C frames
+      reader.failure_ = std::current_exception();
+      ::archive_set_error(handle, EIO, "the source failed");
+      return ARCHIVE_FATAL;
+    }
+  }
+
+  void check(int result) {
+    if (failure_) std::rethrow_exception(failure_);
+    if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return;
+    const char* reason = ::archive_error_string(handle_.get());
+    throw DataError(fmt::format("cannot unpack {}: {}; copy it again, or unpack it by hand", name_,
+                                reason != nullptr ? reason : "unknown reason"));
+  }
+
+  ByteSource& source_;
+  const std::string& name_;
+  std::vector<char> buffer_;
+  std::uint64_t bytes_in_ = 0;
+  std::uint64_t bytes_out_ = 0;
+  std::exception_ptr failure_;
+  std::unique_ptr<::archive, ArchiveCloser> handle_;  // last: its closing may call back
+};
+
+class MemberSource : public ByteSource {
+ public:
+  explicit MemberSource(ArchiveReader& reader) : reader_(reader) {}
+  std::size_t read(std::span<char> buffer) override { return reader_.read_data(buffer); }
+
+ private:
+  ArchiveReader& reader_;
+};
+
+std::string member_name(::archive_entry* entry, std::size_t number) {
+  if (const char* name = ::archive_entry_pathname(entry)) return name;
+  if (const char* name = ::archive_entry_pathname_utf8(entry)) return name;
+  return fmt::format("member {}", number);
+}
+
+}  // namespace
+
+void for_each_member(ByteSource& source, const std::string& name, const MemberVisitor& visit) {
+  ArchiveReader reader(source, name);
+  std::size_t number = 0;
+  while (::archive_entry* entry = reader.next_entry()) {
+    ++number;
+    MemberSource content(reader);
+    if (reader.is_single_file()) {
+      if (!reader.is_compressed()) {
+        throw DataError(
+            fmt::format("{} is neither compressed nor an archive, as its name says; rename it to "
+                        "end in .txt if it is text",
+                        name));
+      }
+      visit(std::filesystem::path(name).stem().string(), content);
+      continue;
+    }
+    const std::string member = member_name(entry, number);
+    const bool hidden = std::filesystem::path(member).filename().string().starts_with('.');
+    if (::archive_entry_filetype(entry) == AE_IFREG && !hidden) visit(member, content);
+  }
+}
+
+}  // namespace ovid::data_tools

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "data_tools/dataset_builder.h"
+#include "data_tools/documents.h"
+#include "data_tools/pieces.h"
+
+// The commands of ovid-data, one file each. All report to standard error, put data and JSON on
+// standard output, and throw the errors of src/core/error.h.
+namespace ovid::data_tools {
+
+struct TextOptions {
+  InputOptions input;
+  std::string output;
+  std::string tokenizer;
+  SplitOptions split;
+  InvalidUtf8 invalid_utf8 = InvalidUtf8::kReplace;
+  bool overwrite = false;
+  bool json = false;  // the summary as one JSON object
+};
+// Texts to token shards and dataset.json. The output appears whole or not at all.
+void run_text(const TextOptions& options);
+
+struct CodecOptions {
+  std::string tokenizer;
+  bool allow_special = false;
+};
+// JSON lines {"text"} or {"base64"} from standard input to {"ids"} on standard output, each as soon
+// as it is read.
+void run_encode(const CodecOptions& options);
+// JSON lines {"ids"} to {"text"}, with {"base64"} where the bytes are not UTF-8.
+void run_decode(const CodecOptions& options);
+
+struct TrainTokenizerOptions {
+  InputOptions input;
+  std::string output;
+  int vocabulary_size = 0;
+  std::uint64_t minimum_count = 1;
+  bool overwrite = false;
+};
+// Learns a vocabulary from texts and writes its files.
+void run_train_tokenizer(const TrainTokenizerOptions& options);
+
+struct InspectOptions {
+  std::string shard;
+  std::string tokenizer;  // empty: the one that dataset.json beside the shard names
+  std::int64_t documents = 3;
+  std::int64_t tokens = 64;  // of each document
+  bool json = false;
+};
+// What a shard holds: header, counts, token range, the first documents decoded.
+void run_inspect(const InspectOptions& options);
+
+}  // namespace ovid::data_tools

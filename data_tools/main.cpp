@@ -1,0 +1,202 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <string>
+
+#include "data_tools/byte_source.h"
+#include "data_tools/commands.h"
+#include "data_tools/interruption.h"
+#include "src/core/error.h"
+#include "src/core/log.h"
+#include "src/core/program.h"
+#include "src/core/version.h"
+
+namespace {
+
+using namespace ovid;
+using namespace ovid::data_tools;
+
+constexpr const char* kDescription = R"(Makes training data for Ovid: token shards from texts.
+
+Examples:
+  ovid-data text --input corpus/ --output data --tokenizer gpt2/
+  ovid-data text --input reviews.jsonl.gz --field review --output data --tokenizer bytes
+  ovid-data train-tokenizer --input corpus.txt --vocabulary-size 8000 --output tokenizer
+  echo '{"text": "Hello"}' | ovid-data encode --tokenizer gpt2/
+  ovid-data inspect data/train_000000.bin
+
+TOKENIZER is a folder with vocab.json and merges.txt (or encoder.json and vocab.bpe), a .tiktoken
+file, or the word bytes.
+Exit codes: 0 done, 1 bug, 2 usage, 3 data, 6 resources (disk, memory, permission).
+)";
+
+constexpr const char* kTokenizerHelp = "Folder with vocabulary files, .tiktoken file, or: bytes";
+
+void add_input_options(CLI::App& command, InputOptions& input) {
+  command
+      .add_option("--input", input.inputs,
+                  "Files, folders (walked in sorted order), archives, or - for standard input. One "
+                  "document per "
+                  "plain file, per archive member, per line of .jsonl")
+      ->required()
+      ->type_name("PATH...");
+  command.add_option("--field", input.field, "The text's field in JSON lines")
+      ->capture_default_str();
+  const std::map<std::string, InputFormat> formats{{"auto", InputFormat::kByName},
+                                                   {"text", InputFormat::kText},
+                                                   {"jsonl", InputFormat::kJsonLines}};
+  command.add_option("--format", input.format, "auto (by name: .jsonl, .ndjson), text or jsonl")
+      ->transform(CLI::CheckedTransformer(formats).description(""))
+      ->type_name("FORMAT");
+  command.add_flag("--skip-missing", input.skip_missing_field,
+                   "Pass over JSON lines without the field");
+}
+
+void add_text(CLI::App& app, TextOptions& options) {
+  CLI::App& command = *app.add_subcommand("text", R"(Turns texts into token shards and dataset.json.
+
+Examples:
+  ovid-data text --input book.txt --output data --tokenizer bytes --validation-fraction 0.1
+  ovid-data text --input corpus.tar.xz more/ --output data --tokenizer gpt2/
+)");
+  add_input_options(command, options.input);
+  command.add_option("--output", options.output, "Folder for the shards")
+      ->required()
+      ->type_name("DIR");
+  command.add_option("--tokenizer", options.tokenizer, kTokenizerHelp)
+      ->required()
+      ->type_name("TOKENIZER");
+  command
+      .add_option("--validation-fraction", options.split.validation_fraction,
+                  "0 to 0.5, of the documents; with fewer than 2 / fraction documents, of each "
+                  "one's text, from its "
+                  "end")
+      ->capture_default_str();
+  command.add_option("--seed", options.split.seed, "Chooses the validation documents")
+      ->capture_default_str();
+  command.add_option("--shard-tokens", options.split.shard_tokens, "Most tokens of a shard")
+      ->capture_default_str();
+  const std::map<std::string, InvalidUtf8> choices{{"replace", InvalidUtf8::kReplace},
+                                                   {"error", InvalidUtf8::kError},
+                                                   {"bytes", InvalidUtf8::kBytes}};
+  command
+      .add_option("--invalid-utf8", options.invalid_utf8,
+                  "replace (by U+FFFD, counted), error, or bytes (kept)")
+      ->transform(CLI::CheckedTransformer(choices).description(""))
+      ->type_name("CHOICE");
+  command.add_flag("--overwrite", options.overwrite, "Replace a data set that --output holds");
+  command.add_flag("--json", options.json, "Print dataset.json on standard output");
+  command.callback([&options] { run_text(options); });
+}
+
+void add_codec(CLI::App& app, CodecOptions& encode, CodecOptions& decode) {
+  CLI::App& encoder =
+      *app.add_subcommand("encode", R"(JSON lines of text to JSON lines of token ids.
+
+Example:
+  echo '{"text": "Hello"}' | ovid-data encode --tokenizer gpt2/        prints {"ids":[15496]}
+
+A line is {"text": "..."}, or {"base64": "..."} for bytes that are not UTF-8.
+)");
+  encoder.add_option("--tokenizer", encode.tokenizer, kTokenizerHelp)
+      ->required()
+      ->type_name("TOKENIZER");
+  encoder.add_flag("--allow-special", encode.allow_special, "Make <|endoftext|> one token");
+  encoder.callback([&encode] { run_encode(encode); });
+
+  CLI::App& decoder =
+      *app.add_subcommand("decode", R"(JSON lines of token ids to JSON lines of text.
+
+Example:
+  echo '{"ids": [15496]}' | ovid-data decode --tokenizer gpt2/         prints {"text":"Hello"}
+
+Where the bytes are not UTF-8, "base64" holds them and "text" has U+FFFD in their place.
+)");
+  decoder.add_option("--tokenizer", decode.tokenizer, kTokenizerHelp)
+      ->required()
+      ->type_name("TOKENIZER");
+  decoder.callback([&decode] { run_decode(decode); });
+}
+
+void add_train_tokenizer(CLI::App& app, TrainTokenizerOptions& options) {
+  CLI::App& command =
+      *app.add_subcommand("train-tokenizer", R"(Learns a byte-level BPE vocabulary from texts.
+
+Example:
+  ovid-data train-tokenizer --input corpus/ --vocabulary-size 8000 --output tokenizer
+)");
+  add_input_options(command, options.input);
+  command
+      .add_option("--output", options.output, "Folder for vocab.json, merges.txt, tokenizer.json")
+      ->required()
+      ->type_name("DIR");
+  command
+      .add_option("--vocabulary-size", options.vocabulary_size,
+                  "257 to 65536: bytes, merges, <|endoftext|>")
+      ->required()
+      ->type_name("N");
+  command
+      .add_option("--minimum-count", options.minimum_count, "Pairs that are rarer are not merged")
+      ->capture_default_str();
+  command.add_flag("--overwrite", options.overwrite, "Replace a tokenizer that --output holds");
+  command.callback([&options] { run_train_tokenizer(options); });
+}
+
+void add_inspect(CLI::App& app, InspectOptions& options) {
+  CLI::App& command = *app.add_subcommand("inspect", R"(Shows what a token shard holds.
+
+Examples:
+  ovid-data inspect data/train_000000.bin
+  ovid-data inspect openwebtext/val.bin --tokenizer gpt2/ --documents 10 --json
+)");
+  command.add_option("shard", options.shard, "A token shard")->required()->type_name("SHARD");
+  command
+      .add_option("--tokenizer", options.tokenizer,
+                  "To decode with, where dataset.json beside the shard names none")
+      ->type_name("TOKENIZER");
+  command.add_option("--documents", options.documents, "How many to show")->capture_default_str();
+  command.add_option("--tokens", options.tokens, "How many of each to show")->capture_default_str();
+  command.add_flag("--json", options.json, "One JSON object");
+  command.callback([&options] { run_inspect(options); });
+}
+
+ExitCode run(int argc, char** argv) {
+  CLI::App app(kDescription, "ovid-data");
+  app.set_version_flag("--version", std::string("ovid-data ") + kVersion);
+  app.require_subcommand(1);
+  TextOptions text;
+  CodecOptions encode;
+  CodecOptions decode;
+  TrainTokenizerOptions train_tokenizer;
+  InspectOptions inspect;
+  add_text(app, text);
+  add_codec(app, encode, decode);
+  add_train_tokenizer(app, train_tokenizer);
+  add_inspect(app, inspect);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0)
+      return static_cast<ExitCode>(app.exit(error));  // --help, --version
+    log::error(fmt::format("{}; ovid-data --help shows the commands", error.what()));
+    return ExitCode::kUsage;
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  catch_signals();
+  return static_cast<int>(ovid::run_guarded([&] {
+    try {
+      return run(argc, argv);
+    } catch (const Interrupted& interrupted) {
+      constexpr int kSignalExit = 128;
+      return static_cast<ExitCode>(kSignalExit + interrupted.signal);
+    } catch (const OutputClosed&) {
+      return ExitCode::kDone;
+    }
+  }));
+}

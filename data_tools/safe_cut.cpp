@@ -1,0 +1,26 @@
+#include "data_tools/safe_cut.h"
+
+namespace ovid::data_tools {
+namespace {
+
+// Whether a byte surely ends a character that is not white space. Of the characters beyond ASCII,
+// Unicode's white space ends in the bytes 80-8A, 9F, A0, A8, A9 and AF only; other characters that
+// end so are refused with them.
+bool ends_visible_character(unsigned char byte) {
+  if (byte < 0x80) return byte > 0x20 && byte < 0x7f;
+  const bool may_be_space =
+      byte <= 0x8a || byte == 0x9f || byte == 0xa0 || byte == 0xa8 || byte == 0xa9 || byte == 0xaf;
+  return !may_be_space;
+}
+
+}  // namespace
+
+std::size_t last_safe_cut(std::string_view text) {
+  for (std::size_t i = text.size(); i-- > 1;) {
+    const bool is_space = text[i] == ' ' || text[i] == '\n';
+    if (is_space && ends_visible_character(static_cast<unsigned char>(text[i - 1]))) return i;
+  }
+  return 0;
+}
+
+}  // namespace ovid::data_tools
