@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/core/file.h"
+
+// The names inside RUN/checkpoints/. Only step-NNNNNNNN is ever read as a checkpoint.
+namespace ovid::checkpoint {
+
+inline constexpr const char* kTemporaryPrefix = ".tmp-";  // being written
+inline constexpr const char* kReplacedPrefix = ".old-";  // set aside until its successor is durable
+inline constexpr const char* kTrashPrefix = ".trash-";   // being deleted
+inline constexpr const char* kDamagedPrefix = ".bad-";   // quarantined
+inline constexpr const char* kLatestFile = "latest";
+
+Path checkpoints_directory(const Path& run_directory);
+
+// "step-00001234"; more digits where the step needs them.
+std::string step_name(std::int64_t step);
+// The step of such a name. Nothing for every other name.
+std::optional<std::int64_t> parse_step_name(std::string_view name);
+
+// PREFIX + step_name + "-" + 16 random hexadecimal digits. No clock takes part: clocks jump.
+std::string unique_name(const char* prefix, std::int64_t step);
+
+// The steps of all checkpoint directories, ascending; empty where the run has none. Throws
+// ResourceError.
+std::vector<std::int64_t> list_steps(const Path& run_directory);
+
+}  // namespace ovid::checkpoint

@@ -1,0 +1,136 @@
+#include "src/checkpoint/manifest.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "src/checkpoint/json_text.h"
+#include "src/core/checksum.h"
+#include "src/core/error.h"
+
+namespace ovid::checkpoint {
+namespace {
+
+constexpr const char* kFormat = "ovid-checkpoint";
+constexpr std::size_t kDigits = 32;  // of an XXH3-128
+
+[[noreturn]] void refuse(const Path& path, const std::string& reason) {
+  throw CheckpointError(
+      fmt::format("{} is not a valid manifest: {}", path.string(), printable(reason)));
+}
+
+// Replaces the checksum, which must stand in `text` exactly once. False where it does not.
+bool replace_once(std::string& text, const std::string& from, const std::string& to) {
+  const std::size_t position = text.find(from);
+  if (position == std::string::npos || text.find(from, position + 1) != std::string::npos)
+    return false;
+  text.replace(position, from.size(), to);
+  return true;
+}
+
+std::string checksum_field(const std::string& digits) {
+  return "\"checksum\": \"" + digits + "\"";
+}
+
+std::string checksum_of_text(const std::string& text) {
+  return checksum_of(std::as_bytes(std::span(text)));
+}
+
+// Whether the file's bytes are those that were written: the checksum over the text with zeros in
+// its own place.
+void check_own_checksum(const Path& path, std::string text, const std::string& checksum) {
+  if (checksum.size() != kDigits ||
+      !replace_once(text, checksum_field(checksum), checksum_field(std::string(kDigits, '0')))) {
+    refuse(path, "its checksum is missing or malformed");
+  }
+  const std::string actual = checksum_of_text(text);
+  if (actual != checksum)
+    refuse(path, fmt::format("its checksum is {}, it says {}", actual, checksum));
+}
+
+Manifest parse_manifest(const nlohmann::json& document, const Path& path) {
+  Manifest manifest;
+  manifest.format_version = document.at("format_version").get<int>();
+  manifest.step = document.at("step").get<std::int64_t>();
+  manifest.metadata = document.at("metadata").get<Metadata>();
+  for (const auto& [name, file] : document.at("files").items()) {
+    if (!is_plain_file_name(name) || name == kManifestFile)
+      refuse(path, fmt::format("the file name '{}'", name));
+    manifest.files[name] = {file.at("bytes").get<std::uint64_t>(),
+                            file.at("xxh3_128").get<std::string>()};
+  }
+  return manifest;
+}
+
+std::string checksum_of_file(const Path& path) {
+  const MappedFile file(path);
+  return checksum_of(file.bytes());
+}
+
+}  // namespace
+
+std::string manifest_text(const Manifest& manifest) {
+  nlohmann::ordered_json files = nlohmann::ordered_json::object();
+  for (const auto& [name, file] : manifest.files)
+    files[name] = {{"bytes", file.bytes}, {"xxh3_128", file.checksum}};
+  const nlohmann::ordered_json document = {
+      {"format", kFormat},
+      {"format_version", manifest.format_version},
+      {"step", manifest.step},
+      {"files", files},
+      {"metadata", manifest.metadata},
+      {"checksum", std::string(kDigits, '0')},
+  };
+  std::string text = document.dump(2) + "\n";
+  // The last occurrence: a metadata value cannot hold the field's bare quotes, but a metadata key
+  // could be "checksum".
+  const std::size_t position = text.rfind(checksum_field(std::string(kDigits, '0')));
+  text.replace(position, checksum_field("").size() + kDigits,
+               checksum_field(checksum_of_text(text)));
+  return text;
+}
+
+Manifest read_manifest(const Path& checkpoint) {
+  const Path path = checkpoint / kManifestFile;
+  const std::string text = read_json_file(path);
+  try {
+    const nlohmann::json document = nlohmann::json::parse(text);
+    if (document.at("format") != kFormat)
+      refuse(path, fmt::format("its format is not '{}'", kFormat));
+    const auto& version = document.at("format_version");
+    if (version.is_number_integer() && version > kFormatVersion) {
+      refuse(path,
+             fmt::format("its format version is {}, this program reads up to {}: use a later Ovid",
+                         version.get<std::int64_t>(), kFormatVersion));
+    }
+    check_own_checksum(path, text, document.at("checksum").get<std::string>());
+    return parse_manifest(document, path);
+  } catch (const nlohmann::json::exception& error) {
+    refuse(path, error.what());
+  }
+}
+
+std::vector<std::string> compare_files(const Path& checkpoint, const Manifest& manifest,
+                                       HashCheck check) {
+  std::vector<std::string> problems;
+  for (const auto& [name, written] : manifest.files) {
+    try {
+      const std::uint64_t bytes = size_of_file(checkpoint / name);
+      if (bytes != written.bytes) {
+        problems.push_back(
+            fmt::format("{} has {} bytes, the manifest says {}", name, bytes, written.bytes));
+      } else if (check == HashCheck::kAllBytes) {
+        const std::string checksum = checksum_of_file(checkpoint / name);
+        if (checksum != written.checksum) {
+          problems.push_back(fmt::format("{} has the hash {}, the manifest says {}", name, checksum,
+                                         written.checksum));
+        }
+      }
+    } catch (const Error& error) {
+      problems.push_back(error.what());
+    }
+  }
+  return problems;
+}
+
+}  // namespace ovid::checkpoint

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/checkpoint/hugging_face_model.h"
+#include "src/checkpoint/safetensors_writer.h"
+#include "src/core/file.h"
+#include "src/model/model_config.h"
+
+// The checkpoints of a run: RUN/checkpoints/step-00001234/, each a Hugging Face model directory
+// with optimizer state, training state and a manifest of all sizes and hashes beside the model. A
+// checkpoint appears under its name only when every byte of it is on disk; whatever interrupts a
+// save leaves the earlier ones as they were.
+namespace ovid::checkpoint {
+
+struct CheckpointContent {
+  model::ModelConfig config;
+  std::optional<std::int64_t>
+      end_of_text;  // id of <|endoftext|> for config.json; absent: see model_config_json
+  std::vector<NamedTensor> parameters;  // float32; exactly the tensors of gpt2_tensors(config)
+  // Into optimizer-00000.safetensors. Any names ("exp_avg.transformer.wte.weight"); a part of a
+  // tensor, elements [begin, end) in C order, is named "NAME@begin:end" and is flat.
+  std::vector<NamedTensor> optimizer;
+  std::string state_json;  // state.json, as it is
+  std::optional<Path>
+      tokenizer;  // a directory (or one .tiktoken file) whose tokenizer files are copied
+  std::map<std::string, std::string> texts;  // further small files: name to content
+  std::map<std::string, std::string>
+      metadata;  // kept in manifest.json: build, config hash, number of ranks
+};
+
+struct Retention {
+  int keep_last = 3;                      // at least 1
+  std::optional<std::int64_t> best_step;  // never deleted; nor is step 0
+};
+
+// Writes RUN/checkpoints/step-NNNNNNNN and returns its path; on return it is durable, `latest`
+// names it (a hint only) and older checkpoints beyond `retention` are gone. Synchronous: the views
+// are read before it returns. Checks the free space first. Throws ResourceError with the previous
+// checkpoints untouched and nothing left of the new one; failures of `latest` and of pruning, which
+// come after the commit, are only warned of. An existing checkpoint of the same step is replaced:
+// it is set aside under a hidden name until the new one is durable, and clean_up_unfinished brings
+// it back after a crash in between.
+Path write_checkpoint(const Path& run_directory, std::int64_t step,
+                      const CheckpointContent& content, const Retention& retention);
+
+// Removes what interrupted saves and prunings left. Call it once at start, holding the run's lock.
+void clean_up_unfinished(const Path& run_directory);
+
+struct FoundCheckpoint {
+  Path path;
+  std::int64_t step = 0;
+  std::string state_json;
+};
+
+enum class HashCheck { kAllBytes, kSizesOnly };
+
+// The newest checkpoint whose manifest, sizes and (with kAllBytes) hashes are right. Those found
+// damaged on the way are renamed to .bad-step-..., never deleted, each with a warning that says
+// why. Nothing where no checkpoint is valid. Call it holding the run's lock.
+std::optional<FoundCheckpoint> find_newest_valid(const Path& run_directory,
+                                                 HashCheck check = HashCheck::kAllBytes);
+
+// Everything wrong with a checkpoint or Hugging Face model directory, a sentence each; empty where
+// all is right. Sizes and hashes where there is a manifest; always the config, the structure of the
+// safetensors files, and names and shapes against the config. Throws only where `directory` is no
+// directory.
+std::vector<std::string> verify(const Path& directory);
+
+// What a directory holds. As one JSON object: {"path", "step", "format_version", "metadata",
+// "config", "parameters", "files": [{"name", "bytes", "checksum"}], "tensors": [{"file", "name",
+// "dtype", "shape", "bytes"}]}; step, format_version, metadata and checksum are null without a
+// manifest. And as text for people. Throws CheckpointError.
+std::string inspect_json(const Path& directory);
+std::string inspect_text(const Path& directory);
+
+// Fills the destinations from a checkpoint: parameters by read_parameters, optimizer state from all
+// of its optimizer-*.safetensors, whole tensors or parts. Every element of every destination must
+// be there exactly once, and nothing else. Throws CheckpointError that lists all differences,
+// before anything is written.
+void load_parameters(const Path& checkpoint, std::span<const NamedDestination> destinations);
+void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> destinations);
+
+// state.json of a checkpoint.
+std::string read_state(const Path& checkpoint);
+
+}  // namespace ovid::checkpoint

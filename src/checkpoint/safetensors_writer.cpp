@@ -1,0 +1,173 @@
+#include "src/checkpoint/safetensors_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <vector>
+
+#include "src/core/checksum.h"
+
+namespace ovid::checkpoint {
+namespace {
+
+using kernels::DType;
+
+struct WritableDType {
+  const char* name;
+  int order;  // rank in the official writer's order, widest first
+};
+
+WritableDType writable(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat64:
+      return {"F64", 6};
+    case DType::kFloat32:
+      return {"F32", 5};
+    case DType::kInt32:
+      return {"I32", 4};
+    case DType::kBfloat16:
+      return {"BF16", 3};
+    case DType::kFloat16:
+      return {"F16", 2};
+    case DType::kUint16:
+      return {"U16", 1};
+    case DType::kUint8:
+      return {"U8", 0};
+  }
+  throw std::invalid_argument("a dtype without a safetensors name");
+}
+
+std::uint64_t bytes_of(const kernels::ConstView& view) {
+  return static_cast<std::uint64_t>(view.elements()) * kernels::bytes_of(view.dtype());
+}
+
+// A JSON string; throws for what is not UTF-8.
+std::string json_string(const std::string& text) {
+  try {
+    return nlohmann::json(text).dump();
+  } catch (const nlohmann::json::exception& error) {
+    throw std::invalid_argument(
+        fmt::format("a tensor name or metadata is not UTF-8: {}", error.what()));
+  }
+}
+
+struct Layout {
+  std::string header;  // with its length in front and its padding
+  std::vector<const NamedTensor*> order;
+  std::uint64_t data_bytes = 0;
+};
+
+Layout lay_out(std::span<const NamedTensor> tensors, const Metadata& metadata) {
+  Layout layout;
+  for (const NamedTensor& tensor : tensors) layout.order.push_back(&tensor);
+  std::sort(layout.order.begin(), layout.order.end(),
+            [](const NamedTensor* a, const NamedTensor* b) {
+              const int a_order = writable(a->view.dtype()).order,
+                        b_order = writable(b->view.dtype()).order;
+              return a_order != b_order ? a_order > b_order : a->name < b->name;
+            });
+  std::vector<std::string> names;
+  std::string json = "{";
+  if (!metadata.empty()) {
+    json += "\"__metadata__\":{";
+    for (const auto& [key, value] : metadata) {
+      if (json.back() != '{') json += ',';
+      json += json_string(key) + ":" + json_string(value);
+    }
+    json += "}";
+  }
+  for (const NamedTensor* tensor : layout.order) {
+    names.push_back(tensor->name);
+    const std::uint64_t end = layout.data_bytes + bytes_of(tensor->view);
+    std::vector<std::int64_t> extents;
+    for (int i = 0; i < tensor->view.shape().rank(); ++i)
+      extents.push_back(tensor->view.shape()[i]);
+    if (json.size() > 1) json += ',';
+    json += fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                        json_string(tensor->name), writable(tensor->view.dtype()).name,
+                        fmt::join(extents, ","), layout.data_bytes, end);
+    layout.data_bytes = end;
+  }
+  json += "}";
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice != names.end())
+    throw std::invalid_argument(fmt::format("tensor '{}' is to be written twice", *twice));
+  if (std::binary_search(names.begin(), names.end(), "__metadata__")) {
+    throw std::invalid_argument("a tensor cannot be named __metadata__");
+  }
+  json.append((8 - json.size() % 8) % 8, ' ');
+  const std::uint64_t length = json.size();
+  layout.header.assign(reinterpret_cast<const char*>(&length), sizeof length);
+  layout.header += json;
+  return layout;
+}
+
+// A new file whose bytes are hashed on their way, in pieces that stay in the cache between hashing
+// and writing.
+class HashedFile {
+ public:
+  explicit HashedFile(const Path& path) : file_(path, WriteMode::kCreateNew) {}
+
+  void write(std::span<const std::byte> bytes) {
+    constexpr std::size_t kPiece = 1 << 20;
+    while (!bytes.empty()) {
+      const auto piece = bytes.first(std::min(kPiece, bytes.size()));
+      checksum_.update(piece);
+      file_.write(piece);
+      bytes_ += piece.size();
+      bytes = bytes.subspan(piece.size());
+    }
+  }
+
+  WrittenFile finish() {
+    file_.sync();
+    file_.close();
+    return {bytes_, checksum_.digest()};
+  }
+
+ private:
+  OutputFile file_;
+  Checksum checksum_;
+  std::uint64_t bytes_ = 0;
+};
+
+void write_tensor(HashedFile& file, const kernels::ConstView& view) {
+  const auto* data = static_cast<const std::byte*>(view.raw());
+  const std::size_t element = kernels::bytes_of(view.dtype());
+  if (view.elements() == 0) return;
+  if (view.contiguous()) {
+    file.write({data, static_cast<std::size_t>(bytes_of(view))});
+    return;
+  }
+  for (std::int64_t row = 0; row < view.rows(); ++row) {
+    file.write({data + static_cast<std::size_t>(row * view.row_stride()) * element,
+                static_cast<std::size_t>(view.columns()) * element});
+  }
+}
+
+}  // namespace
+
+std::uint64_t safetensors_bytes(std::span<const NamedTensor> tensors, const Metadata& metadata) {
+  const Layout layout = lay_out(tensors, metadata);
+  return layout.header.size() + layout.data_bytes;
+}
+
+WrittenFile write_safetensors(const Path& path, std::span<const NamedTensor> tensors,
+                              const Metadata& metadata) {
+  const Layout layout = lay_out(tensors, metadata);
+  HashedFile file(path);
+  file.write(std::as_bytes(std::span(layout.header)));
+  for (const NamedTensor* tensor : layout.order) write_tensor(file, tensor->view);
+  return file.finish();
+}
+
+WrittenFile write_bytes(const Path& path, std::span<const std::byte> bytes) {
+  HashedFile file(path);
+  file.write(bytes);
+  return file.finish();
+}
+
+}  // namespace ovid::checkpoint

@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include "src/checkpoint/checkpoint_names.h"
+#include "src/checkpoint/json_text.h"
+#include "src/checkpoint/manifest.h"
+#include "src/checkpoint/optimizer_parts.h"
+#include "src/checkpoint/parameter_matching.h"
+#include "src/checkpoint/run_checkpoint.h"
+#include "src/core/error.h"
+
+namespace ovid::checkpoint {
+namespace {
+
+// Runs one check and keeps what it throws as a sentence.
+template <class Check>
+void collect(std::vector<std::string>& problems, Check check) {
+  try {
+    check();
+  } catch (const Error& error) {
+    problems.push_back(error.what());
+  }
+}
+
+void check_manifest(const Path& directory, std::vector<std::string>& problems) {
+  const Manifest manifest = read_manifest(directory);
+  const auto named_step =
+      parse_step_name(std::filesystem::weakly_canonical(directory).filename().string());
+  if (named_step && *named_step != manifest.step) {
+    problems.push_back(fmt::format("the manifest is of step {}, the folder's name says {}",
+                                   manifest.step, *named_step));
+  }
+  for (std::string& problem : compare_files(directory, manifest, HashCheck::kAllBytes)) {
+    problems.push_back(std::move(problem));
+  }
+  for (const Path& path : optimizer_files(directory)) {
+    collect(problems, [&] { const SafetensorsFile file(path); });
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> verify(const Path& directory) {
+  if (!std::filesystem::is_directory(directory)) {
+    throw CheckpointError(fmt::format("{} is no directory", directory.string()));
+  }
+  std::vector<std::string> problems;
+  // A checkpoint of a run without its manifest is damaged; a model directory of another program
+  // never had one.
+  const bool has_state = std::filesystem::exists(directory / "state.json");
+  if (std::filesystem::exists(directory / kManifestFile) || has_state) {
+    collect(problems, [&] { check_manifest(directory, problems); });
+  }
+  collect(problems, [&] {
+    const model::ModelConfig config = read_model_config(directory);
+    const ModelTensors tensors(directory);
+    for (std::string& problem : match_parameters(tensors, gpt2_tensors(config)).problems) {
+      problems.push_back(std::move(problem));
+    }
+  });
+  return problems;
+}
+
+}  // namespace ovid::checkpoint
