@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "kernels/common/execution_context.h"
+#include "src/data/dataset.h"
+#include "src/model/activations.h"
+#include "src/model/parameters.h"
+
+namespace ovid::evaluation {
+
+struct LossSum {
+  double sum = 0;            // nats
+  std::int64_t targets = 0;  // that count
+  bool complete = true;      // false where on_progress ended it
+  double mean() const { return targets > 0 ? sum / static_cast<double>(targets) : 0.0; }
+};
+
+struct LossEvaluation {
+  const model::ModelConfig& config;
+  const model::ModelParameters<model::View>& weights;
+  const model::Activations& activations;  // laid out for `batch`, Keep::kNothing is enough
+  model::BatchShape batch;                // of one forward pass
+  const data::TokenDataset& dataset;
+  std::int64_t windows = 0;  // how many; 0: all that the data set holds
+  // Told after each pass how many windows are done, of how many; false ends the evaluation early.
+  std::function<bool(std::int64_t done, std::int64_t all)> on_progress = nullptr;
+};
+
+// Next-token loss over consecutive windows of batch.length tokens from the start of the data set:
+// window i reads tokens [i T, (i + 1) T], the last one only as a target. What does not fill a
+// window at the end is left out. Sums in the order of the data, so the result does not depend on
+// threads. Throws DataError where not even one window fits.
+LossSum evaluate_loss(kernels::ExecutionContext& ctx, const LossEvaluation& evaluation);
+
+}  // namespace ovid::evaluation
