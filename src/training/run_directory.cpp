@@ -1,0 +1,46 @@
+#include "src/training/run_directory.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/instruction_set.h"
+#include "src/core/version.h"
+
+namespace ovid::training {
+namespace {
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");  // a pseudo file: nothing of it can be lost
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::string environment_json(const RunPlan& plan) {
+  utsname system{};
+  ::uname(&system);
+  const nlohmann::json json = {
+      {"ovid_version", kVersion},
+      {"build_type", kBuildType},
+      {"compiler", kCompiler},
+      {"device", "cpu"},
+      {"processor", processor_name()},
+      {"instruction_set", kernels::cpu::instruction_set()},
+      {"matrix_products", kernels::cpu::gemm_library()},
+      {"threads", plan.threads},
+      {"ranks", 1},
+      {"system", std::string(system.sysname) + " " + system.release},
+      {"host", system.nodename},
+      {"seed", plan.config().run.seed},
+  };
+  return json.dump(2) + "\n";
+}
+
+}  // namespace ovid::training

@@ -1,0 +1,115 @@
+#include "src/training/training_step.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "kernels/convert/convert.h"
+#include "src/core/error.h"
+#include "src/model/model.h"
+
+namespace ovid::training {
+namespace {
+
+std::size_t activation_bytes(const RunPlan& plan) {
+  return memory::measure([&](memory::Arena& arena) {
+    model::lay_out_activations(arena, plan.model, plan.micro_batch, model::Keep::kForBackward);
+    model::lay_out_activation_gradients(arena, plan.model, plan.micro_batch);
+  });
+}
+
+optimizer::AdamWSettings optimizer_settings(const config::OptimizerSection& o) {
+  return {.beta1 = o.beta1,
+          .beta2 = o.beta2,
+          .epsilon = o.epsilon,
+          .weight_decay = o.weight_decay,
+          .gradient_clip = o.gradient_clip};
+}
+
+optimizer::ScheduleKind schedule_kind(config::ScheduleKind kind) {
+  switch (kind) {
+    case config::ScheduleKind::kCosine:
+      return optimizer::ScheduleKind::kCosine;
+    case config::ScheduleKind::kLinear:
+      return optimizer::ScheduleKind::kLinear;
+    case config::ScheduleKind::kConstant:
+      return optimizer::ScheduleKind::kConstant;
+    case config::ScheduleKind::kWarmupStableDecay:
+      break;
+  }
+  return optimizer::ScheduleKind::kWarmupStableDecay;
+}
+
+optimizer::Schedule schedule_of(const config::RunConfig& c) {
+  return {.kind = schedule_kind(c.schedule.kind),
+          .peak = c.optimizer.learning_rate,
+          .final_fraction = c.schedule.final_fraction,
+          .warmup_steps = c.schedule.warmup_steps,
+          .steps = c.training.steps,
+          .decay_fraction = c.schedule.decay_fraction};
+}
+
+}  // namespace
+
+TrainingStep::TrainingStep(const RunPlan& plan)
+    : plan_(plan),
+      execution_(
+          plan.device, plan.threads,
+          model::measure_scratch(plan.model, plan.micro_batch, plan.device, plan.threads, true)),
+      weights_(plan.model, "weights"),
+      gradients_(plan.model, "gradients"),
+      optimizer_(plan.model, optimizer_settings(plan.config().optimizer)),
+      arena_("activations", activation_bytes(plan)),
+      activations_(model::lay_out_activations(arena_, plan.model, plan.micro_batch,
+                                              model::Keep::kForBackward)),
+      activation_gradients_(
+          model::lay_out_activation_gradients(arena_, plan.model, plan.micro_batch)),
+      schedule_(schedule_of(plan.config())) {}
+
+StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_sequence,
+                             std::int64_t step) {
+  const auto start = std::chrono::steady_clock::now();
+  kernels::ExecutionContext& ctx = context();
+  std::int64_t valid = 0;
+  for (const std::int32_t target : batch.targets) valid += target != data::kIgnoreTarget ? 1 : 0;
+  // The mean over all valid targets of the global batch, whatever the split into micro-batches.
+  const float scale = valid > 0 ? 1.0f / static_cast<float>(valid) : 0.0f;
+
+  set_zero(ctx, {.out = gradients_.flat()});
+  double loss_sum = 0;
+  const model::BatchShape shape = plan_.micro_batch;
+  const kernels::Shape matrix{shape.sequences, shape.length};
+  for (std::int64_t first = 0; first < batch.count; first += shape.sequences) {
+    const auto offset = static_cast<std::size_t>(first * shape.length);
+    const model::ModelPass pass{
+        .config = plan_.model,
+        .weights = weights_.views(),
+        .tokens = {batch.tokens.data() + offset, kernels::DType::kInt32, matrix},
+        .activations = activations_,
+        .dropout = model::DropoutKey{.seed = plan_.config().run.seed,
+                                     .pass = static_cast<std::uint64_t>(first_sequence + first)}};
+    const kernels::ConstView targets(batch.targets.data() + offset, kernels::DType::kInt32, matrix);
+    model::model_forward_backward(
+        ctx, {.pass = pass, .gradients = gradients_.views(), .d = activation_gradients_}, targets,
+        scale);
+    const float* losses = activations_.losses.data<float>();
+    for (std::int64_t i = 0; i < shape.rows(); ++i) loss_sum += losses[i];
+  }
+
+  StepReport report;
+  report.loss = valid > 0 ? loss_sum / static_cast<double>(valid) : 0.0;
+  report.gradient_norm = optimizer_.gradient_norm(ctx, gradients_);
+  report.learning_rate = optimizer::learning_rate(schedule_, step);
+  report.tokens = batch.count * shape.length;
+  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
+    throw DivergedError(fmt::format("step {}: loss {}, gradient norm {}: training has diverged",
+                                    step + 1, report.loss, report.gradient_norm));
+  }
+  optimizer_.update(ctx, weights_, gradients_, report.gradient_norm, report.learning_rate,
+                    step + 1);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace ovid::training

@@ -1,0 +1,69 @@
+#include "src/training/training_state.h"
+
+#include <string>
+
+#include "src/core/error.h"
+#include "tests/catch.h"
+
+namespace ovid::training {
+namespace {
+
+TrainingState example() {
+  TrainingState s;
+  s.step = 12;
+  s.sequences_consumed = 144;
+  s.tokens = 9216;
+  s.best_validation_loss = 1.0 / 3.0;
+  s.best_step = 10;
+  s.seed = 0xFFFFFFFFFFFFFFFFull;
+  s.data_fingerprint = "00ff";
+  s.order = data::SequenceOrder::kSequential;
+  s.length = 64;
+  s.model = {.layers = 2,
+             .heads = 2,
+             .width = 8,
+             .context_length = 64,
+             .vocabulary_size = 65,
+             .tied_head = false};
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("a training state reads back equal", "[training]") {
+  CHECK(training_state_from_json(to_json(example()), "state.json") == example());
+  TrainingState s = example();
+  s.best_validation_loss.reset();
+  s.best_step.reset();
+  CHECK(training_state_from_json(to_json(s), "state.json") == s);
+}
+
+TEST_CASE("texts that are no training state are refused by name", "[training]") {
+  for (const std::string text :
+       {"", "{", "[]", "{}", "{\"format_version\": \"x\"}", "{\"format_version\": 2}"}) {
+    CHECK_THROWS_AS(training_state_from_json(text, "state.json"), CheckpointError);
+  }
+  std::string negative = to_json(example());
+  negative.replace(negative.find("144"), 3, "-14");
+  CHECK_THROWS_AS(training_state_from_json(negative, "state.json"), CheckpointError);
+}
+
+TEST_CASE("a config that does not continue a run is told every difference", "[training]") {
+  TrainingState run = example();
+  CHECK_NOTHROW(check_continues(example(), run, "runs/demo"));
+  run.seed = 1;
+  run.model.width = 16;
+  run.data_fingerprint = "11";
+  try {
+    check_continues(example(), run, "runs/demo");
+    FAIL("no error");
+  } catch (const UsageError& e) {
+    const std::string text = e.what();
+    CHECK(text.find("run.seed") != std::string::npos);
+    CHECK(text.find("model.width: 8 in the checkpoint, 16 now") != std::string::npos);
+    CHECK(text.find("fingerprint") != std::string::npos);
+    CHECK(text.find("model.layers") == std::string::npos);
+  }
+}
+
+}  // namespace ovid::training
