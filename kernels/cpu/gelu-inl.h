@@ -23,43 +23,37 @@ namespace HWY_NAMESPACE {
 // itself at u = -2 and below 1e-7 in absolute terms left of it, where it decays faster than |2 y|
 // grows.
 //
-// Beyond |u| = 9.99 the function is u or 0 to within 1e-36, and exp(-2 y) would leave float's
-// range: u is held in there. Compare and select, not Min and Max: a NaN fails both comparisons and
-// stays NaN, on every instruction set.
+// Beyond |u| = 9.99 the function is u or 0 to within 1e-36, and exp(-2 y) leaves float's range.
 inline constexpr float kGeluSlope = 1.5957691216057308f;
 inline constexpr float kGeluCubic = 0.0713548162726009f;
 inline constexpr float kGeluEnd = 9.99f;
+// Within it exp_within_bound still works as wanted here: from 88.4 on 2^128 overflows, the result
+// is infinite, and s is 0.
+inline constexpr float kGeluExponentBound = 88.9f;
 
+// -2 y
 template <class D, class V>
-HWY_INLINE V within_gelu_range(D d, V u) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  const V end = hn::Set(d, kGeluEnd), begin = hn::Set(d, -kGeluEnd);
-  return hn::IfThenElse(hn::Gt(u, end), end, hn::IfThenElse(hn::Lt(u, begin), begin, u));
-}
-
-// exp(-2 y) for u within the range.
-template <class D, class V>
-HWY_INLINE V gelu_exponential(D d, V u) {
+HWY_INLINE V gelu_exponent(D d, V u) {
   namespace hn = hwy::HWY_NAMESPACE;
   const V slope = hn::MulAdd(hn::Set(d, -kGeluCubic), hn::Mul(u, u), hn::Set(d, -kGeluSlope));
-  return exp_within_bound(d, hn::Mul(u, slope));
+  return hn::Mul(u, slope);
 }
 
 template <class D, class V>
 HWY_INLINE V gelu(D d, V u) {
   namespace hn = hwy::HWY_NAMESPACE;
   const V one = hn::Set(d, 1.0f);
-  const V s = hn::Div(one, hn::Add(one, gelu_exponential(d, within_gelu_range(d, u))));
-  return hn::Mul(u, hn::IfThenZeroElse(hn::Lt(u, hn::Set(d, -kGeluEnd)), s));
+  const V exponent = clamped(d, gelu_exponent(d, u), -kExpBound, kGeluExponentBound);
+  return hn::Mul(u, hn::Div(one, hn::Add(one, exp_within_bound(d, exponent))));
 }
 
 // s + u s (1 - s) (a + 3 b u^2); 1 - s is exp(-2 y) s, which does not cancel.
 template <class D, class V>
 HWY_INLINE V gelu_derivative(D d, V unbounded) {
   namespace hn = hwy::HWY_NAMESPACE;
-  const V u = within_gelu_range(d, unbounded);
+  const V u = clamped(d, unbounded, -kGeluEnd, kGeluEnd);
   const V one = hn::Set(d, 1.0f);
-  const V e = gelu_exponential(d, u);
+  const V e = exp_within_bound(d, gelu_exponent(d, u));
   const V s = hn::Div(one, hn::Add(one, e));
   const V slope = hn::MulAdd(hn::Set(d, 3.0f * kGeluCubic), hn::Mul(u, u), hn::Set(d, kGeluSlope));
   return hn::MulAdd(hn::Mul(hn::Mul(e, s), s), hn::Mul(u, slope), s);

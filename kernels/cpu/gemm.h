@@ -34,22 +34,20 @@ struct GemmTile {
 };
 using GemmEpilogue = std::function<void(const GemmTile&)>;
 
-// On ctx.threads() threads. The product is cut into tiles by (m, n, k) alone and each tile is
-// computed by one thread, so the bits do not depend on the number of threads; they may depend on m,
-// n and k. Takes scratch (a dry run measures it; pointers may be null there). Throws DeviceError
-// where the library refuses.
+// On ctx.threads() threads. The bits do not depend on the number of threads. By our own product
+// (gemm_packed.h) they depend on k and the instruction set alone; by a library, on m and n too.
+// Takes scratch (a dry run measures it; pointers may be null there). Throws DeviceError where a
+// library refuses.
 void gemm(ExecutionContext& ctx, const Gemm& product, const GemmEpilogue& epilogue = nullptr);
-
-// The whole product on the calling thread, to be called from within a piece of parallel_for:
-// attention's tiles.
-void gemm_tile(const Gemm& product);
 
 // The same product, without transpose_a, such that each row of C has the bits that it would have
 // alone: every element is summed over k in an order that depends on (n, k) only. Reads B once for
 // every few rows: good for one to some dozens of rows. Takes no scratch.
 void gemm_rows(int threads, const Gemm& product, const GemmEpilogue& epilogue = nullptr);
 
-// "onednn", "openblas" or "builtin": what multiplies tiles in this build.
+// What gemm() multiplies with on this machine: "builtin", our own product, where the build option
+// OVID_GEMM names no library and the processor has AVX2 or AVX-512; else "onednn" or "openblas",
+// where the build has one.
 const char* gemm_library();
 
 }  // namespace ovid::kernels::cpu

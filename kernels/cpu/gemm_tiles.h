@@ -4,7 +4,8 @@
 
 #include "kernels/cpu/gemm.h"
 
-// Inside kernels/cpu: how a product is cut, and what multiplies one part.
+// Inside kernels/cpu: products by a library that is told to use one thread. Only in builds with
+// one.
 namespace ovid::kernels::cpu {
 
 struct GemmTiles {
@@ -16,8 +17,12 @@ struct GemmTiles {
 // A function of the shape alone: neither threads nor the machine. m, n, k >= 1.
 GemmTiles choose_tiles(std::int64_t m, std::int64_t n, std::int64_t k);
 
-// The product on the calling thread, m, n, k >= 1: one of gemm_onednn.cpp, gemm_openblas.cpp,
-// gemm_builtin.cpp.
+// The product on the calling thread, m, n, k >= 1: gemm_onednn.cpp or gemm_openblas.cpp. Throws
+// DeviceError where the library refuses.
 void multiply_tile(const Gemm& product);
+
+// gemm() for m, n, k >= 1: C is cut into tiles by the shape alone, each tile is one call of
+// multiply_tile on one thread. Bits depend on m, n and k.
+void gemm_in_tiles(ExecutionContext& ctx, const Gemm& product, const GemmEpilogue& epilogue);
 
 }  // namespace ovid::kernels::cpu

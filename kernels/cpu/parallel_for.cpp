@@ -6,11 +6,7 @@
 #include <memory>
 #include <mutex>
 
-#ifdef OVID_OPENMP
-#include <omp.h>
-#else
 #include "kernels/cpu/thread_pool.h"
-#endif
 
 namespace ovid::kernels::cpu {
 
@@ -109,14 +105,7 @@ class Pieces {
 
 void run_on_team(int threads, Pieces& pieces) {
   pieces.set_members(threads);
-#ifdef OVID_OPENMP
-  // Always the whole team, also for fewer pieces: libgomp ends and makes threads when the size of a
-  // team changes.
-#pragma omp parallel num_threads(threads)
-  pieces.work_as(omp_get_thread_num());
-#else
-  ThreadPool::shared().run(threads, [&](int member, int) { pieces.work_as(member); });
-#endif
+  ThreadPool::shared().run(threads, [&](int member) { pieces.work_as(member); });
   pieces.rethrow();
 }
 

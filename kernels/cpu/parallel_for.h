@@ -13,9 +13,8 @@ namespace ovid::kernels::cpu {
 // first exception of a piece is rethrown here. Not to be nested: a call from within a piece runs on
 // that thread alone.
 //
-// The only place that makes threads for computation: OpenMP, or our own pool of std::thread where
-// OVID_OPENMP is OFF (the thread sanitizer does not understand OpenMP). Libraries called from a
-// piece must use one thread.
+// The only place that makes threads for computation (thread_pool.h). Libraries called from a piece
+// must use one thread.
 void parallel_for(int threads, std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body);
 

@@ -1,76 +1,18 @@
 #include "kernels/cpu/gemm.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <cmath>
 
-#include "kernels/cpu/gemm_tiles.h"
+#include "kernels/cpu/gemm_kernel.h"
+#include "kernels/cpu/gemm_packed.h"
 #include "tests/catch.h"
-#include "tests/kernels/op_checks.h"
+#include "tests/kernels/gemm_cases.h"
 
 namespace ovid::kernels::cpu {
 
-using namespace ovid::kernels::test;
+using namespace ovid::kernels::cpu::test;
 
 namespace {
-
-struct ProductShape {
-  std::int64_t m, n, k;
-};
-
-std::string text_of(const ProductShape& s, bool transpose_a, bool transpose_b) {
-  return fmt::format("gemm m={} n={} k={}{}{}", s.m, s.n, s.k, transpose_a ? " A transposed" : "",
-                     transpose_b ? " B transposed" : "");
-}
-
-Tensor stored(std::int64_t rows, std::int64_t columns, bool transposed, std::uint64_t seed) {
-  const Shape shape = transposed ? Shape{columns, rows} : Shape{rows, columns};
-  return Tensor::random(shape, seed).padded(shape.last() + 3);
-}
-
-// Operands and result of one product, all with padded rows.
-struct Case {
-  ProductShape shape;
-  bool transpose_a = false, transpose_b = false, accumulate = false;
-  Tensor a = stored(shape.m, shape.k, transpose_a, 11);
-  Tensor b = stored(shape.k, shape.n, transpose_b, 12);
-  Tensor before = Tensor::random(Shape{shape.m, shape.n}, 13).padded(shape.n + 5);
-
-  // Before the product C is random where it accumulates, NaN otherwise.
-  Tensor result() const {
-    return accumulate ? Tensor(before) : Tensor(DType::kFloat32, before.shape(), shape.n + 5);
-  }
-  Gemm product(Tensor& c) const {
-    return {.transpose_a = transpose_a,
-            .transpose_b = transpose_b,
-            .m = shape.m,
-            .n = shape.n,
-            .k = shape.k,
-            .a = a.data<float>(),
-            .lda = a.view().row_stride(),
-            .b = b.data<float>(),
-            .ldb = b.view().row_stride(),
-            .c = c.data<float>(),
-            .ldc = c.view().row_stride(),
-            .accumulate = accumulate};
-  }
-  std::vector<double> expected() const {
-    const std::vector<double> x = a.values(), y = b.values(), z = before.values();
-    std::vector<double> out;
-    for (std::int64_t i = 0; i < shape.m; ++i) {
-      for (std::int64_t j = 0; j < shape.n; ++j) {
-        double sum = accumulate ? z[i * shape.n + j] : 0.0;
-        for (std::int64_t l = 0; l < shape.k; ++l) {
-          sum += x[transpose_a ? l * shape.m + i : i * shape.k + l] *
-                 y[transpose_b ? j * shape.k + l : l * shape.n + j];
-        }
-        out.push_back(sum);
-      }
-    }
-    return out;
-  }
-};
 
 const std::array<ProductShape, 10> kShapes = {{{1, 1, 1},
                                                {1, 7, 5},
@@ -82,15 +24,6 @@ const std::array<ProductShape, 10> kShapes = {{{1, 1, 1},
                                                {97, 95, 129},
                                                {385, 50, 31},
                                                {48, 48, 10000}}};
-
-void for_each_form(
-    const std::function<void(bool transpose_a, bool transpose_b, bool accumulate)>& body) {
-  for (const bool transpose_a : {false, true}) {
-    for (const bool transpose_b : {false, true}) {
-      for (const bool accumulate : {false, true}) body(transpose_a, transpose_b, accumulate);
-    }
-  }
-}
 
 }  // namespace
 
@@ -107,25 +40,63 @@ TEST_CASE("gemm agrees with the definition for every shape, transposition and mo
   }
 }
 
-TEST_CASE("the tile product of each instruction set agrees with the definition", "[kernels][cpu]") {
-  const auto check = [] {
-    for (const ProductShape& shape : {ProductShape{9, 49, 257}, ProductShape{53, 100, 300}}) {
+TEST_CASE("our own product agrees with the definition on each instruction set", "[kernels][cpu]") {
+  for_each_instruction_set([] {
+    // Around the inner kernel's rows and columns, the block of k, panels of columns (few rows) and
+    // of rows (many).
+    for (const ProductShape& shape :
+         {ProductShape{1, 1, 1}, ProductShape{13, 31, 255}, ProductShape{14, 32, 256},
+          ProductShape{15, 33, 257}, ProductShape{53, 300, 301}, ProductShape{530, 70, 40}}) {
       for_each_form([&](bool transpose_a, bool transpose_b, bool accumulate) {
         const Case test{shape, transpose_a, transpose_b, accumulate};
         Tensor c = test.result();
-        gemm_tile(test.product(c));
+        run_op(2, [&](ExecutionContext& ctx) { gemm_packed(ctx, test.product(c), nullptr); });
         check_close(text_of(shape, transpose_a, transpose_b), c, test.expected(),
                     tolerance(DType::kFloat32, shape.k));
       });
     }
-  };
-  for_each_instruction_set(check);
+  });
+}
+
+TEST_CASE("a long sum is taken in several parts of k", "[kernels][cpu]") {
+  const ProductShape shape{20, 40, 9000};
+  for (const bool accumulate : {false, true}) {
+    const Case test{shape, true, false, accumulate};
+    Tensor c = test.result();
+    run_op(3, [&](ExecutionContext& ctx) { gemm_packed(ctx, test.product(c), nullptr); });
+    check_close(text_of(shape, true, false), c, test.expected(),
+                tolerance(DType::kFloat32, shape.k));
+  }
+}
+
+TEST_CASE("an element of our own product has the bits it has in a product of any other size",
+          "[kernels][cpu]") {
+  for_each_instruction_set([] {
+    // Many rows: panels of rows. A part of them with some of the columns: panels of columns.
+    const Case whole{{700, 90, 600}, false, true, false};
+    Tensor together = whole.result();
+    run_op(2, [&](ExecutionContext& ctx) { gemm_packed(ctx, whole.product(together), nullptr); });
+    Tensor parts = whole.result();
+    for (std::int64_t row = 0; row < 700; row += 233) {
+      for (std::int64_t column = 0; column < 90; column += 41) {
+        Gemm part = whole.product(parts);
+        part.a += row * part.lda;
+        part.b += column * part.ldb;
+        part.c += row * part.ldc + column;
+        part.m = std::min<std::int64_t>(233, 700 - row);
+        part.n = std::min<std::int64_t>(41, 90 - column);
+        run_op(3, [&](ExecutionContext& ctx) { gemm_packed(ctx, part, nullptr); });
+      }
+    }
+    CHECK(parts.same_bits(together));
+  });
 }
 
 TEST_CASE("gemm has equal bits on every number of threads", "[kernels][cpu]") {
   for (const ProductShape& shape :
        {ProductShape{192, 768, 256}, ProductShape{127, 385, 100}, ProductShape{64, 513, 1024},
-        ProductShape{48, 48, 10000}, ProductShape{3, 50, 6000}, ProductShape{300, 300, 300}}) {
+        ProductShape{48, 48, 10000}, ProductShape{3, 50, 6000}, ProductShape{300, 300, 300},
+        ProductShape{600, 100, 300}}) {
     for (const bool transpose_a : {false, true}) {
       const Case test{shape, transpose_a, !transpose_a, true};
       const auto on = [&](int threads) {
@@ -155,8 +126,8 @@ TEST_CASE("a product without terms is zero, or leaves what it accumulates on", "
 }
 
 TEST_CASE("an epilogue sees each element once, after its sum is complete", "[kernels][cpu]") {
-  for (const ProductShape& shape :
-       {ProductShape{385, 600, 40}, ProductShape{48, 48, 10000}, ProductShape{2, 700, 90}}) {
+  for (const ProductShape& shape : {ProductShape{385, 600, 40}, ProductShape{48, 48, 10000},
+                                    ProductShape{2, 700, 90}, ProductShape{3, 5, 0}}) {
     for (const bool by_rows : {false, true}) {
       const Case test{shape, false, false, false};
       Tensor c = test.result();
@@ -178,24 +149,6 @@ TEST_CASE("an epilogue sees each element once, after its sum is complete", "[ker
       check_close(text_of(shape, false, false), c, expected, tolerance(DType::kFloat32, shape.k));
     }
   }
-}
-
-TEST_CASE("tiles depend on the shape alone, cover it, and are many where the product is large",
-          "[kernels][cpu]") {
-  for (const ProductShape& s :
-       {ProductShape{1, 1, 1}, ProductShape{1024, 768, 768}, ProductShape{1024, 50257, 768},
-        ProductShape{768, 50257, 1024}, ProductShape{48, 48, 10000}, ProductShape{7, 100000, 3}}) {
-    const GemmTiles tiles = choose_tiles(s.m, s.n, s.k);
-    INFO(text_of(s, false, false));
-    CHECK(tiles.rows * tiles.down >= s.m);
-    CHECK(tiles.rows * (tiles.down - 1) < s.m);
-    CHECK(tiles.columns * tiles.across >= s.n);
-    CHECK(tiles.columns * (tiles.across - 1) < s.n);
-    CHECK(tiles.k * tiles.pieces_of_k >= s.k);
-    CHECK(tiles.k * (tiles.pieces_of_k - 1) < s.k);
-    if (s.m >= 768) CHECK(tiles.down * tiles.across >= 24);
-  }
-  CHECK(choose_tiles(48, 48, 10000).pieces_of_k > 4);
 }
 
 TEST_CASE("gemm_rows agrees with the definition on each instruction set", "[kernels][cpu]") {
