@@ -1,5 +1,6 @@
 #include "kernels/adamw/adamw.h"
 
+#include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
 
 namespace ovid::kernels {
@@ -33,6 +34,10 @@ void check_operands(const AdamW& op) {
 
 void adamw_update(ExecutionContext& ctx, const AdamW& op) {
   check_operands(op);
+  // Four arrays read, three written; 17 operations of equations (1) to (3).
+  const auto elements = static_cast<double>(op.weight.elements());
+  const OpScope scope(ctx, kOp, {op.weight.elements()},
+                      {.flops = 17 * elements, .bytes = 28 * elements});
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::adamw_update(ctx, op);

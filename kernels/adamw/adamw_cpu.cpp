@@ -1,4 +1,5 @@
 #include "kernels/adamw/adamw.h"
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -22,6 +23,9 @@ struct AdamWFactors {
   float root_of_correction2;  // sqrt(1 - beta2^step)
   float epsilon;
 };
+
+// Of all four arrays; 1,024 measured as good as 2,048 and better than 512.
+inline constexpr std::int64_t kPrefetchedBytes = 1024;
 
 struct AdamWRange {
   float* weight;
@@ -64,6 +68,18 @@ void adamw_range(const AdamWFactors& factors, const AdamWRange& r) {
       one;  // the tail by the same operations, so that bits do not depend on where a piece ends
   const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
+  // 28 bytes an element against two divisions and a root: memory is the limit, and the processor's
+  // own prefetching keeps too few lines of four arrays under way.
+  for (; i + kFloatsOfLine <= r.count; i += kFloatsOfLine) {
+    prefetch_behind(r.weight + i, kPrefetchedBytes);
+    prefetch_behind(r.gradient + i, kPrefetchedBytes);
+    prefetch_behind(r.first_moment + i, kPrefetchedBytes);
+    prefetch_behind(r.second_moment + i, kPrefetchedBytes);
+    for (std::int64_t j = i; j < i + kFloatsOfLine; j += lanes) {
+      adamw_vector(d, factors, r.weight + j, r.gradient + j, r.first_moment + j,
+                   r.second_moment + j);
+    }
+  }
   for (; i + lanes <= r.count; i += lanes) {
     adamw_vector(d, factors, r.weight + i, r.gradient + i, r.first_moment + i, r.second_moment + i);
   }

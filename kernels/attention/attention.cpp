@@ -1,5 +1,6 @@
 #include "kernels/attention/attention.h"
 
+#include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
 
 namespace ovid::kernels {
@@ -78,10 +79,23 @@ CachedAttentionShape check_operands(const CachedAttention& op) {
   return {N, op.keys.shape()[0], op.keys.shape()[1], op.heads, C / op.heads};
 }
 
+// products: of D multiply-adds for each query and key that it sees; tensors: of (B, T, C), read or
+// written.
+OpScope profile_scope(ExecutionContext& ctx, const char* name, const AttentionShape& s,
+                      double products, double tensors) {
+  const auto B = static_cast<double>(s.sequences), T = static_cast<double>(s.length);
+  const auto C = static_cast<double>(s.heads) * static_cast<double>(s.head_width);
+  return {ctx,
+          name,
+          {s.sequences, s.length, s.heads, s.head_width},
+          {.flops = products * B * C * T * (T + 1.0), .bytes = 4.0 * tensors * B * T * C}};
+}
+
 }  // namespace
 
 void attention_forward(ExecutionContext& ctx, const Attention& op) {
   const AttentionShape shape = check_operands(op);
+  const OpScope scope = profile_scope(ctx, "attention_forward", shape, 2, 4);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::attention_forward(ctx, op, shape);
@@ -92,6 +106,8 @@ void attention_forward(ExecutionContext& ctx, const Attention& op) {
 
 void attention_backward(ExecutionContext& ctx, const AttentionGradient& op) {
   const AttentionShape shape = check_operands(op);
+  // Five products: the scores again, then d_P, d_q, d_k, d_v.
+  const OpScope scope = profile_scope(ctx, "attention_backward", shape, 5, 8);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::attention_backward(ctx, op, shape);
@@ -102,6 +118,13 @@ void attention_backward(ExecutionContext& ctx, const AttentionGradient& op) {
 
 void cached_attention_forward(ExecutionContext& ctx, const CachedAttention& op) {
   const CachedAttentionShape shape = check_operands(op);
+  // How much of the cache the rows see stands in `positions`, in the device's memory: a cost for
+  // the whole cache of each row's sequence is the upper limit.
+  const auto N = static_cast<double>(shape.rows), P = static_cast<double>(shape.positions);
+  const auto C = static_cast<double>(shape.heads) * static_cast<double>(shape.head_width);
+  const OpScope scope(ctx, "cached_attention_forward",
+                      {shape.rows, shape.positions, shape.heads, shape.head_width},
+                      {.flops = 4 * N * P * C, .bytes = 4 * (2 * N * P * C + 4 * N * C)});
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::cached_attention_forward(ctx, op, shape);

@@ -6,10 +6,12 @@
 
 namespace ovid::kernels {
 
+class OpProfile;  // kernels/common/op_profile.h
+
 enum class DeviceKind { kCpu, kCuda };
 
-// Where ops run: the device, the number of CPU threads, scratch memory. Passed to every op; owns
-// nothing.
+// Where ops run: the device, the number of CPU threads, scratch memory, and what measures them.
+// Passed to every op; owns nothing.
 class ExecutionContext {
  public:
   // threads: 1 or more; the CPU threads that one op may use.
@@ -29,8 +31,14 @@ class ExecutionContext {
   ScratchArena& scratch() { return *scratch_; }
   bool only_measures() const { return only_measures_; }
 
+  // From here on every op adds its time and cost to `profile`, which must outlive that; null, as at
+  // the start: none does. A dry run has no profile.
+  void set_profile(OpProfile* profile) { profile_ = only_measures_ ? nullptr : profile; }
+  OpProfile* profile() const { return profile_; }
+
  private:
   ScratchArena* scratch_;
+  OpProfile* profile_ = nullptr;
   int threads_;
   DeviceKind device_kind_;
   bool only_measures_ = false;

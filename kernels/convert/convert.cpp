@@ -1,5 +1,6 @@
 #include "kernels/convert/convert.h"
 
+#include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
 
 namespace ovid::kernels {
@@ -22,6 +23,9 @@ void convert(ExecutionContext& ctx, const Convert& op) {
   if (op.out.elements() != op.in.elements()) {
     throw_shape_error("convert", "out", op.out, std::to_string(op.in.elements()) + " elements");
   }
+  const auto elements = static_cast<double>(op.in.elements());
+  const auto bytes = static_cast<double>(bytes_of(op.in.dtype()) + bytes_of(op.out.dtype()));
+  const OpScope scope(ctx, "convert", {op.in.elements()}, {.flops = 0, .bytes = elements * bytes});
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::convert(ctx, op);
@@ -32,6 +36,9 @@ void convert(ExecutionContext& ctx, const Convert& op) {
 
 void set_zero(ExecutionContext& ctx, const SetZero& op) {
   check_contiguous("set_zero", "out", op.out);
+  const auto bytes =
+      static_cast<double>(op.out.elements()) * static_cast<double>(bytes_of(op.out.dtype()));
+  const OpScope scope(ctx, "set_zero", {op.out.elements()}, {.flops = 0, .bytes = bytes});
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::set_zero(ctx, op);

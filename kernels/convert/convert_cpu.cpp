@@ -3,6 +3,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/convert/convert_cpu.cpp"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/cpu/parallel_for.h"
@@ -64,6 +65,15 @@ void bfloat16_to_float32(const std::uint16_t* in, float* out, std::int64_t count
   }
 }
 
+// Past the caches: the lines are not read before they are written, and what the caches hold stays
+// there. `out` is the address of a vector, `bytes` a multiple of its size.
+void stream_zeros(std::uint8_t* out, std::int64_t bytes) {
+  const hn::ScalableTag<std::uint8_t> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t i = 0; i < bytes; i += lanes) hn::Stream(hn::Zero(d), d, out + i);
+  hwy::FlushStream();
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace ovid::kernels::cpu
 HWY_AFTER_NAMESPACE();
@@ -78,12 +88,16 @@ namespace ovid::kernels::cpu {
 
 HWY_EXPORT(float32_to_bfloat16);
 HWY_EXPORT(bfloat16_to_float32);
+HWY_EXPORT(stream_zeros);
 
 namespace {
 
 constexpr std::int64_t kElementsPerPiece = 32768;
 constexpr std::int64_t kChunk = 1024;  // widened on the stack where neither side is float32
-constexpr std::int64_t kZeroedBytesPerPiece = 1 << 20;
+constexpr std::int64_t kZeroedBytesPerPiece = 1 << 18;
+// What is larger will not be found in a core's cache by its reader, and is written past the caches:
+// 46 against 20 GB/s on two threads.
+constexpr std::int64_t kLeastStreamedBytes = std::int64_t{16} << 20;
 
 std::uint16_t float16_bits(float x) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
@@ -165,6 +179,21 @@ void convert_piece(const Convert& op, std::int64_t begin, std::int64_t end) {
   }
 }
 
+void zero(std::uint8_t* begin, std::uint8_t* end, bool streamed) {
+  constexpr std::uintptr_t kWidestVector = 64;
+  if (streamed && end - begin >= 2 * static_cast<std::ptrdiff_t>(kWidestVector)) {
+    const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(begin);
+    const std::uintptr_t head = (kWidestVector - first % kWidestVector) % kWidestVector;
+    std::memset(begin, 0, head);
+    begin += head;
+    const std::ptrdiff_t whole = (end - begin) / static_cast<std::ptrdiff_t>(kWidestVector) *
+                                 static_cast<std::ptrdiff_t>(kWidestVector);
+    HWY_DYNAMIC_DISPATCH(stream_zeros)(begin, whole);
+    begin += whole;
+  }
+  std::memset(begin, 0, static_cast<std::size_t>(end - begin));
+}
+
 }  // namespace
 
 void convert(ExecutionContext& ctx, const Convert& op) {
@@ -175,12 +204,12 @@ void convert(ExecutionContext& ctx, const Convert& op) {
 
 void set_zero(ExecutionContext& ctx, const SetZero& op) {
   if (ctx.only_measures()) return;
-  char* out = static_cast<char*>(op.out.raw());
+  auto* out = static_cast<std::uint8_t*>(op.out.raw());
   const std::int64_t bytes =
       op.out.elements() * static_cast<std::int64_t>(bytes_of(op.out.dtype()));
   parallel_for(ctx.threads(), bytes, kZeroedBytesPerPiece,
                [&](std::int64_t begin, std::int64_t end) {
-                 std::memset(out + begin, 0, static_cast<std::size_t>(end - begin));
+                 zero(out + begin, out + end, bytes >= kLeastStreamedBytes);
                });
 }
 

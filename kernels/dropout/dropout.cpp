@@ -1,5 +1,6 @@
 #include "kernels/dropout/dropout.h"
 
+#include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
 
 namespace ovid::kernels {
@@ -18,10 +19,16 @@ void check_operands(const char* op, const char* in_name, const ConstView& in, co
   }
 }
 
+OpScope profile_scope(ExecutionContext& ctx, const char* name, const ConstView& in) {
+  const auto elements = static_cast<double>(in.elements());
+  return {ctx, name, {in.rows(), in.columns()}, {.flops = elements, .bytes = 8 * elements}};
+}
+
 }  // namespace
 
 void dropout_forward(ExecutionContext& ctx, const Dropout& op) {
   check_operands("dropout_forward", "in", op.in, "out", op.out, op.mask);
+  const OpScope scope = profile_scope(ctx, "dropout_forward", op.in);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::dropout_forward(ctx, op);
@@ -32,6 +39,7 @@ void dropout_forward(ExecutionContext& ctx, const Dropout& op) {
 
 void dropout_backward(ExecutionContext& ctx, const DropoutGradient& op) {
   check_operands("dropout_backward", "d_out", op.d_out, "d_in", op.d_in, op.mask);
+  const OpScope scope = profile_scope(ctx, "dropout_backward", op.d_out);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::dropout_backward(ctx, op);

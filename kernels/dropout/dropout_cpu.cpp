@@ -1,5 +1,32 @@
+#include "kernels/cpu/simd.h"
 #include "kernels/dropout/dropout.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/dropout/dropout_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
 
+HWY_BEFORE_NAMESPACE();
+namespace ovid::kernels::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// out = in * factors, element by element; out may be in.
+void multiply_by_factors(const float* in, const float* factors, float* out, std::int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, in + i), hn::LoadU(d, factors + i)), d, out + i);
+  }
+  for (; i < count; ++i) out[i] = in[i] * factors[i];
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ovid::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 #include <algorithm>
 #include <array>
 
@@ -7,6 +34,8 @@
 #include "kernels/cpu/parallel_for.h"
 
 namespace ovid::kernels::cpu {
+
+HWY_EXPORT(multiply_by_factors);
 
 namespace {
 
@@ -19,9 +48,7 @@ void apply_mask(const float* in, float* out, std::int64_t begin, std::int64_t en
   for (std::int64_t first = begin; first < end; first += kChunk) {
     const std::int64_t count = std::min(kChunk, end - first);
     dropout_factors(mask, static_cast<std::uint64_t>(first), count, factors.data());
-    for (std::int64_t i = 0; i < count; ++i) {
-      out[first + i] = in[first + i] * factors[static_cast<std::size_t>(i)];
-    }
+    HWY_DYNAMIC_DISPATCH(multiply_by_factors)(in + first, factors.data(), out + first, count);
   }
 }
 
@@ -47,3 +74,4 @@ void dropout_backward(ExecutionContext& ctx, const DropoutGradient& op) {
 }
 
 }  // namespace ovid::kernels::cpu
+#endif

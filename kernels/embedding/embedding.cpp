@@ -1,5 +1,6 @@
 #include "kernels/embedding/embedding.h"
 
+#include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
 
 namespace ovid::kernels {
@@ -42,6 +43,16 @@ EmbeddingShape check_operands(const char* op, const ConstView& tokens,
   return shape;
 }
 
+// bytes: of one element of a row of the batch.
+OpScope profile_scope(ExecutionContext& ctx, const char* name, const EmbeddingShape& shape,
+                      double flops, double bytes) {
+  const auto elements = static_cast<double>(shape.sequences * shape.length * shape.width);
+  return {ctx,
+          name,
+          {shape.sequences, shape.length, shape.width},
+          {.flops = flops * elements, .bytes = bytes * elements}};
+}
+
 }  // namespace
 
 void embedding_forward(ExecutionContext& ctx, const Embedding& op) {
@@ -51,6 +62,7 @@ void embedding_forward(ExecutionContext& ctx, const Embedding& op) {
                       .token = op.token_embedding,
                       .position_name = "position_embedding",
                       .position = op.position_embedding});
+  const OpScope scope = profile_scope(ctx, "embedding_forward", shape, 1, 12);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::embedding_forward(ctx, op, shape);
@@ -66,6 +78,8 @@ void embedding_backward(ExecutionContext& ctx, const EmbeddingGradient& op) {
                       .token = op.d_token_embedding,
                       .position_name = "d_position_embedding",
                       .position = op.d_position_embedding});
+  // d_out read, a row of each table read and written.
+  const OpScope scope = profile_scope(ctx, "embedding_backward", shape, 2, 20);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::embedding_backward(ctx, op, shape);

@@ -1,3 +1,4 @@
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/gradient_norm/gradient_norm.h"
 
@@ -23,7 +24,11 @@ double sum_of_squares(const float* x, std::int64_t count) {
   auto sum2 = hn::Zero(d);
   auto sum3 = hn::Zero(d);
   std::int64_t i = 0;
+  // By itself the processor keeps fewer lines under way: 22 GB/s on two threads against 26.
+  constexpr std::int64_t kPrefetchedBytes = 2048;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    for (std::int64_t line = 0; line < 4 * lanes; line += kFloatsOfLine)
+      prefetch_behind(x + i + line, kPrefetchedBytes);
     const auto x0 = hn::PromoteTo(d, hn::LoadU(half, x + i));
     const auto x1 = hn::PromoteTo(d, hn::LoadU(half, x + i + lanes));
     const auto x2 = hn::PromoteTo(d, hn::LoadU(half, x + i + 2 * lanes));

@@ -1,5 +1,6 @@
 #include "kernels/layernorm/layernorm.h"
 
+#include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
 
 namespace ovid::kernels {
@@ -45,6 +46,16 @@ class RowChecks {
   RowShape shape_;
 };
 
+// flops, bytes: of one element; what there is for each row or column is nothing beside it.
+OpScope profile_scope(ExecutionContext& ctx, const char* name, RowShape shape, double flops,
+                      double bytes) {
+  const auto elements = static_cast<double>(shape.rows * shape.columns);
+  return {ctx,
+          name,
+          {shape.rows, shape.columns},
+          {.flops = flops * elements, .bytes = bytes * elements}};
+}
+
 }  // namespace
 
 void layernorm_forward(ExecutionContext& ctx, const LayerNorm& op) {
@@ -55,6 +66,7 @@ void layernorm_forward(ExecutionContext& ctx, const LayerNorm& op) {
   checks.per_row("mean", op.mean);
   checks.per_row("inv_std", op.inv_std);
   checks.epsilon(op.epsilon);
+  const OpScope scope = profile_scope(ctx, "layernorm_forward", checks.shape(), 9, 8);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::layernorm_forward(ctx, op, checks.shape());
@@ -72,6 +84,7 @@ void layernorm_backward(ExecutionContext& ctx, const LayerNormGradient& op) {
   checks.matrix("d_in", op.d_in);
   checks.per_column("d_gain", op.d_gain);
   checks.per_column("d_bias", op.d_bias);
+  const OpScope scope = profile_scope(ctx, "layernorm_backward", checks.shape(), 16, 12);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::layernorm_backward(ctx, op, checks.shape());
@@ -91,6 +104,7 @@ void residual_layernorm_forward(ExecutionContext& ctx, const ResidualLayerNorm& 
   checks.per_row("inv_std", op.inv_std);
   checks.epsilon(op.epsilon);
   checks.dropout(op.branch_dropout);
+  const OpScope scope = profile_scope(ctx, "residual_layernorm_forward", checks.shape(), 10, 16);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::residual_layernorm_forward(ctx, op, checks.shape());
@@ -116,6 +130,9 @@ void residual_layernorm_backward(ExecutionContext& ctx, const ResidualLayerNormG
         "dropout of the "
         "branch the two differ");
   }
+  const bool one_result = op.d_branch.raw() == op.d_sum.raw();
+  const OpScope scope =
+      profile_scope(ctx, "residual_layernorm_backward", checks.shape(), 17, one_result ? 16 : 20);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::residual_layernorm_backward(ctx, op, checks.shape());

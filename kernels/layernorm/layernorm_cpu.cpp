@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/dropout_factors.h"
 #include "kernels/cpu/parallel_for.h"
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/row_blocks.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/layernorm/layernorm.h"
@@ -21,67 +22,105 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Tag = hn::ScalableTag<float>;
 using Vector = hn::Vec<Tag>;
 
-// Calls step(i, load, store) for each vector of [0, count). The last, partial one is read with
-// zeros behind the end: no addend where a sum is built from products, and the caller's business
-// where it is not.
+// Sums that a row's elements add to in turns: the additions of one would wait for each other.
+constexpr std::size_t kSums = 4;
+
+// Calls step(i, sum, mask, load, store) for each vector of [0, count), with a sum in [0, kSums)
+// that does not depend on the instruction set's speed but on i alone. The last, partial vector is
+// read with zeros behind the end: no addend where a sum is built from products, and the caller's
+// business where it is not.
 template <class Step>
 HWY_INLINE void for_each_vector(std::int64_t count, const Step& step) {
   const Tag d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto whole = hn::FirstN(d, static_cast<std::size_t>(lanes));
+  const auto load = [d](const float* from) HWY_ATTR { return hn::LoadU(d, from); };
+  const auto store = [d](Vector value, float* to) HWY_ATTR { hn::StoreU(value, d, to); };
   std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    step(
-        i, whole, [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); },
-        [&](Vector value, float* to) HWY_ATTR { hn::StoreU(value, d, to); });
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    step(i, 0, whole, load, store);
+    step(i + lanes, 1, whole, load, store);
+    step(i + 2 * lanes, 2, whole, load, store);
+    step(i + 3 * lanes, 3, whole, load, store);
   }
+  for (; i + lanes <= count; i += lanes) step(i, 0, whole, load, store);
   if (i == count) return;
   const auto mask = hn::FirstN(d, static_cast<std::size_t>(count - i));
   step(
-      i, mask, [&](const float* from) HWY_ATTR { return hn::MaskedLoad(mask, d, from); },
+      i, 1, mask, [&](const float* from) HWY_ATTR { return hn::MaskedLoad(mask, d, from); },
       [&](Vector value, float* to) HWY_ATTR { hn::BlendedStore(value, mask, d, to); });
 }
 
-HWY_INLINE float sum_of(Vector lanes) {
-  return hn::GetLane(hn::SumOfLanes(Tag(), lanes));
+HWY_INLINE float sum_of(const Vector (&sums)[kSums]) {
+  return hn::GetLane(
+      hn::SumOfLanes(Tag(), hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]))));
 }
 
-// sum = x + factors branch
-void add_branch(const float* x, const float* branch, const float* factors, float* sum,
-                std::int64_t count) {
-  for_each_vector(count, [&](std::int64_t i, auto, const auto& load, const auto& store) HWY_ATTR {
-    const Vector added =
-        factors == nullptr ? load(branch + i) : hn::Mul(load(branch + i), load(factors + i));
-    store(hn::Add(load(x + i), added), sum + i);
-  });
+HWY_INLINE void set_zero_sums(Vector (&sums)[kSums]) {
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < kSums; ++i) sums[i] = hn::Zero(Tag());
+}
+
+// Begins to load what a row behind `at` has at the same place: rows are worked on in order, and
+// memory would wait while a row in the cache is gone through again and again.
+HWY_INLINE void prefetch_next_row(const float* at, std::int64_t columns) {
+  prefetch_behind(at, columns * std::int64_t{sizeof(float)});
 }
 
 // Two passes: differences from the mean of the first lose nothing where the mean is large beside
 // the deviations, and what rounding has left in that mean the second pass takes out of both mean
 // and variance.
-void normalise_row(const float* row, const NormRow& op, float epsilon, std::int64_t columns) {
+HWY_INLINE void normalise(const float* row, float first_mean, const NormRow& op, float epsilon,
+                          std::int64_t columns) {
   const Tag d;
-  Vector sums = hn::Zero(d);
-  for_each_vector(columns, [&](std::int64_t i, auto, const auto& load, const auto&)
-                               HWY_ATTR { sums = hn::Add(sums, load(row + i)); });
-  const auto C = static_cast<float>(columns);
-  const float first_mean = sum_of(sums) / C;
   const Vector about = hn::Set(d, first_mean);
-  Vector deviations = hn::Zero(d), squares = hn::Zero(d);
-  for_each_vector(columns, [&](std::int64_t i, auto mask, const auto& load, const auto&) HWY_ATTR {
+  Vector deviations[kSums], squares[kSums];
+  set_zero_sums(deviations);
+  set_zero_sums(squares);
+  for_each_vector(columns, [&](std::int64_t i, std::size_t sum, auto mask, const auto& load,
+                               const auto&) HWY_ATTR {
+    prefetch_next_row(op.in + i, columns);
+    if (op.branch != nullptr) prefetch_next_row(op.branch + i, columns);
     const Vector deviation = hn::IfThenElseZero(mask, hn::Sub(load(row + i), about));
-    deviations = hn::Add(deviations, deviation);
-    squares = hn::MulAdd(deviation, deviation, squares);
+    deviations[sum] = hn::Add(deviations[sum], deviation);
+    squares[sum] = hn::MulAdd(deviation, deviation, squares[sum]);
   });
+  const auto C = static_cast<float>(columns);
   const float correction = sum_of(deviations) / C;
   const float variance = sum_of(squares) / C - correction * correction;
   *op.mean = first_mean + correction;
   *op.inv_std = 1.0f / std::sqrt(variance + epsilon);
   const Vector mean = hn::Set(d, *op.mean), r = hn::Set(d, *op.inv_std);
-  for_each_vector(columns, [&](std::int64_t i, auto, const auto& load, const auto& store) HWY_ATTR {
+  for_each_vector(columns, [&](std::int64_t i, std::size_t, auto, const auto& load,
+                               const auto& store) HWY_ATTR {
+    prefetch_next_row(op.out + i, columns);
+    if (op.branch != nullptr) prefetch_next_row(row + i, columns);
     const Vector z = hn::Mul(hn::Sub(load(row + i), mean), r);
     store(hn::MulAdd(load(op.gain + i), z, load(op.bias + i)), op.out + i);
   });
+}
+
+void normalise_row(const NormRow& op, float epsilon, std::int64_t columns) {
+  Vector sums[kSums];
+  set_zero_sums(sums);
+  for_each_vector(columns, [&](std::int64_t i, std::size_t sum, auto, const auto& load, const auto&)
+                               HWY_ATTR { sums[sum] = hn::Add(sums[sum], load(op.in + i)); });
+  normalise(op.in, sum_of(sums) / static_cast<float>(columns), op, epsilon, columns);
+}
+
+// op.sum = op.in + factors branch, and its norm
+void normalise_sum_row(const NormRow& op, float epsilon, std::int64_t columns) {
+  Vector sums[kSums];
+  set_zero_sums(sums);
+  for_each_vector(columns, [&](std::int64_t i, std::size_t sum, auto, const auto& load,
+                               const auto& store) HWY_ATTR {
+    const Vector branch = load(op.branch + i);
+    const Vector added = op.factors == nullptr ? branch : hn::Mul(branch, load(op.factors + i));
+    const Vector element = hn::Add(load(op.in + i), added);
+    sums[sum] = hn::Add(sums[sum], element);
+    store(element, op.sum + i);
+  });
+  normalise(op.sum, sum_of(sums) / static_cast<float>(columns), op, epsilon, columns);
 }
 
 // Adds the row's part to d_gain and d_bias, and finds the averages of g and g z
@@ -89,15 +128,20 @@ void normalise_row(const float* row, const NormRow& op, float epsilon, std::int6
 NormAverages sum_gradient_row(const NormGradientRow& op, std::int64_t columns) {
   const Tag d;
   const Vector mean = hn::Set(d, op.mean), r = hn::Set(d, op.inv_std);
-  Vector sum_g = hn::Zero(d), sum_gz = hn::Zero(d);
-  for_each_vector(columns, [&](std::int64_t i, auto, const auto& load, const auto& store) HWY_ATTR {
+  Vector sum_g[kSums], sum_gz[kSums];
+  set_zero_sums(sum_g);
+  set_zero_sums(sum_gz);
+  for_each_vector(columns, [&](std::int64_t i, std::size_t sum, auto, const auto& load,
+                               const auto& store) HWY_ATTR {
+    prefetch_next_row(op.in + i, columns);
+    prefetch_next_row(op.d_out + i, columns);
     const Vector z = hn::Mul(hn::Sub(load(op.in + i), mean), r);
     const Vector d_out = load(op.d_out + i);
     store(hn::MulAdd(d_out, z, load(op.d_gain + i)), op.d_gain + i);
     store(hn::Add(d_out, load(op.d_bias + i)), op.d_bias + i);
     const Vector g = hn::Mul(d_out, load(op.gain + i));
-    sum_g = hn::Add(sum_g, g);
-    sum_gz = hn::MulAdd(g, z, sum_gz);
+    sum_g[sum] = hn::Add(sum_g[sum], g);
+    sum_gz[sum] = hn::MulAdd(g, z, sum_gz[sum]);
   });
   const auto C = static_cast<float>(columns);
   return {.g = sum_of(sum_g) / C, .gz = sum_of(sum_gz) / C};
@@ -111,7 +155,9 @@ void gradient_row(const NormGradientRow& op, std::int64_t columns) {
   const NormAverages averages = sum_gradient_row(op, columns);
   const Vector mean = hn::Set(d, op.mean), r = hn::Set(d, op.inv_std);
   const Vector average_g = hn::Set(d, averages.g), average_gz = hn::Set(d, averages.gz);
-  for_each_vector(columns, [&](std::int64_t i, auto, const auto& load, const auto& store) HWY_ATTR {
+  for_each_vector(columns, [&](std::int64_t i, std::size_t, auto, const auto& load,
+                               const auto& store) HWY_ATTR {
+    prefetch_next_row(op.d_in + i, columns);
     const Vector z = hn::Mul(hn::Sub(load(op.in + i), mean), r);
     const Vector g = hn::Mul(load(op.d_out + i), load(op.gain + i));
     const Vector centred = hn::NegMulAdd(z, average_gz, hn::Sub(g, average_g));
@@ -119,6 +165,7 @@ void gradient_row(const NormGradientRow& op, std::int64_t columns) {
       store(hn::Mul(r, centred), op.d_in + i);
       return;
     }
+    prefetch_next_row(op.d_sum + i, columns);
     const Vector whole = hn::MulAdd(r, centred, load(op.d_sum + i));
     store(whole, op.d_sum + i);
     store(op.factors == nullptr ? whole : hn::Mul(whole, load(op.factors + i)), op.d_in + i);
@@ -132,8 +179,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ovid::kernels::cpu {
 
-HWY_EXPORT(add_branch);
 HWY_EXPORT(normalise_row);
+HWY_EXPORT(normalise_sum_row);
 HWY_EXPORT(gradient_row);
 
 namespace {
@@ -210,8 +257,8 @@ void layernorm_forward(ExecutionContext& ctx, const LayerNorm& op, RowShape shap
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t row = begin; row < end; ++row) {
                    HWY_DYNAMIC_DISPATCH(normalise_row)
-                   (op.in.data<float>() + row * shape.columns,
-                    {.gain = op.gain.data<float>(),
+                   ({.in = op.in.data<float>() + row * shape.columns,
+                     .gain = op.gain.data<float>(),
                      .bias = op.bias.data<float>(),
                      .out = op.out.data<float>() + row * shape.columns,
                      .mean = op.mean.data<float>() + row,
@@ -244,13 +291,12 @@ void residual_layernorm_forward(ExecutionContext& ctx, const ResidualLayerNorm& 
   parallel_for(ctx.threads(), shape.rows, length, [&](std::int64_t begin, std::int64_t end) {
     float* buffer = op.branch_dropout ? factors.data() + begin / length * C : nullptr;
     for (std::int64_t row = begin; row < end; ++row) {
-      float* sum = op.sum.data<float>() + row * C;
-      HWY_DYNAMIC_DISPATCH(add_branch)
-      (op.x.data<float>() + row * C, op.branch.data<float>() + row * C,
-       factors_of_row(op.branch_dropout, row, C, buffer), sum, C);
-      HWY_DYNAMIC_DISPATCH(normalise_row)
-      (sum,
-       {.gain = op.gain.data<float>(),
+      HWY_DYNAMIC_DISPATCH(normalise_sum_row)
+      ({.in = op.x.data<float>() + row * C,
+        .branch = op.branch.data<float>() + row * C,
+        .factors = factors_of_row(op.branch_dropout, row, C, buffer),
+        .sum = op.sum.data<float>() + row * C,
+        .gain = op.gain.data<float>(),
         .bias = op.bias.data<float>(),
         .out = op.normed.data<float>() + row * C,
         .mean = op.mean.data<float>() + row,

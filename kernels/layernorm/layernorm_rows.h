@@ -5,6 +5,10 @@
 namespace ovid::kernels::cpu {
 
 struct NormRow {
+  const float* in;                 // with a residual sum: x
+  const float* branch = nullptr;   // null: no residual sum
+  const float* factors = nullptr;  // of the branch; null: no dropout
+  float* sum = nullptr;            // null: no residual sum
   const float* gain;
   const float* bias;
   float* out;

@@ -1,5 +1,6 @@
 #include "kernels/linear/linear.h"
 
+#include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
 
 namespace ovid::kernels {
@@ -49,6 +50,28 @@ class LinearChecks {
   Shape weight_shape_;
 };
 
+double in_size(const LinearShape& s) {
+  return static_cast<double>(s.rows) * static_cast<double>(s.in_columns);
+}
+double out_size(const LinearShape& s) {
+  return static_cast<double>(s.rows) * static_cast<double>(s.out_columns);
+}
+double weight_size(const LinearShape& s) {
+  return static_cast<double>(s.in_columns) * static_cast<double>(s.out_columns);
+}
+
+// products: of 2 N K M operations each; elements: of float32, read or written, beside bias and
+// its gradient.
+OpScope profile_scope(ExecutionContext& ctx, const char* name, const LinearShape& s,
+                      double products, double elements) {
+  const double flops = 2.0 * static_cast<double>(s.rows) * static_cast<double>(s.in_columns) *
+                       static_cast<double>(s.out_columns);
+  return {ctx,
+          name,
+          {s.rows, s.in_columns, s.out_columns},
+          {.flops = products * flops, .bytes = 4.0 * elements}};
+}
+
 }  // namespace
 
 void linear_forward(ExecutionContext& ctx, const Linear& op) {
@@ -56,6 +79,9 @@ void linear_forward(ExecutionContext& ctx, const Linear& op) {
   if (op.bias) checks.out_vector("bias", *op.bias);
   checks.out_matrix("out", op.out);
   checks.apart("out", op.out, "in", op.in);
+  const LinearShape& s = checks.shape();
+  const OpScope scope =
+      profile_scope(ctx, "linear_forward", s, 1, in_size(s) + weight_size(s) + out_size(s));
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::linear_forward(ctx, op, checks.shape());
@@ -74,6 +100,12 @@ void linear_backward(ExecutionContext& ctx, const LinearGradient& op) {
   }
   checks.weight_like("d_weight", op.d_weight);
   if (op.d_bias) checks.out_vector("d_bias", *op.d_bias);
+  const LinearShape& s = checks.shape();
+  const double d_weight = op.d_weight_mode == GradientMode::kAccumulate ? 2 : 1;
+  const double d_in = op.d_in_mode == GradientMode::kAccumulate ? 2 : 1;
+  const OpScope scope = profile_scope(ctx, "linear_backward", s, op.d_in ? 2 : 1,
+                                      out_size(s) + in_size(s) + d_weight * weight_size(s) +
+                                          (op.d_in ? weight_size(s) + d_in * in_size(s) : 0.0));
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::linear_backward(ctx, op, checks.shape());
@@ -89,6 +121,9 @@ void linear_gelu_forward(ExecutionContext& ctx, const LinearGelu& op) {
   checks.out_matrix("out", op.out);
   checks.apart("before", op.before, "in", op.in);
   checks.apart("out", op.out, "in", op.in);
+  const LinearShape& s = checks.shape();
+  const OpScope scope = profile_scope(ctx, "linear_gelu_forward", s, 1,
+                                      in_size(s) + weight_size(s) + 2 * out_size(s));
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::linear_gelu_forward(ctx, op, checks.shape());
@@ -107,6 +142,9 @@ void linear_gelu_backward(ExecutionContext& ctx, const LinearGeluGradient& op) {
   checks.apart("d_in", op.d_in, "in", op.in);
   checks.weight_like("d_weight", op.d_weight);
   checks.out_vector("d_bias", op.d_bias);
+  const LinearShape& s = checks.shape();
+  const OpScope scope = profile_scope(ctx, "linear_gelu_backward", s, 2,
+                                      3 * out_size(s) + 2 * in_size(s) + 3 * weight_size(s));
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::linear_gelu_backward(ctx, op, checks.shape());

@@ -8,9 +8,9 @@
 // Fully connected layer, with bias and GELU where asked (docs/math/linear.md).
 //   out = in W + bias              (1)    W is (K, M), or its transpose stored as (M, K)
 //   out = gelu(in W + bias)        (2)
-// The product is cut into tiles by its shape alone and each tile is computed by one thread, so the
-// bits do not depend on the number of threads. They may depend on N, the number of rows, except
-// where row_independent asks otherwise.
+// Bits do not depend on the number of threads. They may depend on N, the number of rows (by our own
+// products, kernels/cpu/gemm.h, only those of the gradients that sum over rows do), except where
+// row_independent asks otherwise.
 namespace ovid::kernels {
 
 enum class WeightLayout : std::uint8_t {

@@ -1,5 +1,6 @@
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 
+#include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
 
 namespace ovid::kernels {
@@ -19,6 +20,10 @@ void softmax_cross_entropy(ExecutionContext& ctx, const SoftmaxCrossEntropy& op)
     throw_shape_error(kOp, "losses", op.losses, "float32 (" + std::to_string(N) + ")");
   }
   check_contiguous(kOp, "losses", op.losses);
+  // An element: compared, shifted, its exponential of 18 operations, added, scaled.
+  const auto elements = static_cast<double>(op.logits.elements());
+  const OpScope scope(ctx, kOp, {N, op.logits.columns()},
+                      {.flops = 22 * elements, .bytes = (op.write_gradient ? 8 : 4) * elements});
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::softmax_cross_entropy(ctx, op);

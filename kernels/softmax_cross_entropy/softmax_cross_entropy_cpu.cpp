@@ -1,3 +1,4 @@
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 
@@ -34,9 +35,11 @@ float largest_logit(const float* x, std::int64_t count) {
 }
 
 // sum_i exp(x_i - largest), in double across blocks so that the error does not grow with V; each
-// exponential replaces its x where kStore.
+// exponential replaces its x where kStore. Meanwhile memory, idle here, brings the next row, which
+// lies `distance_to_next` bytes behind this one.
 template <bool kStore>
-double sum_of_exponentials(float* x, std::int64_t count, float largest) {
+double sum_of_exponentials(float* x, std::int64_t count, float largest,
+                           std::int64_t distance_to_next) {
   constexpr std::int64_t kBlock = 1024;
   const hn::ScalableTag<float> d;
   const hn::CappedTag<float, 1> one;
@@ -49,6 +52,8 @@ double sum_of_exponentials(float* x, std::int64_t count, float largest) {
     auto sum0 = hn::Zero(d);
     auto sum1 = hn::Zero(d);
     for (; i + 2 * lanes <= end; i += 2 * lanes) {
+      for (std::int64_t line = 0; line < 2 * lanes; line += kFloatsOfLine)
+        prefetch_behind(x + i + line, distance_to_next);
       const auto e0 = exp_of_nonpositive(d, hn::Sub(hn::LoadU(d, x + i), shift));
       const auto e1 = exp_of_nonpositive(d, hn::Sub(hn::LoadU(d, x + i + lanes), shift));
       sum0 = hn::Add(sum0, e0);
@@ -78,12 +83,13 @@ void scale_logits(float* x, std::int64_t count, float factor) {
   for (; i < count; ++i) x[i] *= factor;
 }
 
-double exponentials_in_place(float* x, std::int64_t count, float largest) {
-  return sum_of_exponentials<true>(x, count, largest);
+double exponentials_in_place(float* x, std::int64_t count, float largest,
+                             std::int64_t distance_to_next) {
+  return sum_of_exponentials<true>(x, count, largest, distance_to_next);
 }
 
-double exponential_sum(float* x, std::int64_t count, float largest) {
-  return sum_of_exponentials<false>(x, count, largest);
+double exponential_sum(float* x, std::int64_t count, float largest, std::int64_t distance_to_next) {
+  return sum_of_exponentials<false>(x, count, largest, distance_to_next);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -105,9 +111,10 @@ HWY_EXPORT(scale_logits);
 namespace {
 
 // A row of GPT-2's vocabulary is 196 KiB and stays in the second cache between the three sweeps, so
-// memory sees one pass; each exponential is computed once.
+// memory sees one pass; each exponential is computed once. distance_to_next: in bytes, to the row
+// that this thread probably works on next.
 float cross_entropy_row(float* row, std::int64_t V, std::int32_t target, float scale,
-                        bool write_gradient) {
+                        bool write_gradient, std::int64_t distance_to_next) {
   if (target == kIgnoreTarget) {
     if (write_gradient) std::memset(row, 0, static_cast<std::size_t>(V) * sizeof(float));
     return 0.0f;
@@ -116,10 +123,10 @@ float cross_entropy_row(float* row, std::int64_t V, std::int32_t target, float s
   const float largest = HWY_DYNAMIC_DISPATCH(largest_logit)(row, V);
   const double distance = static_cast<double>(largest) - static_cast<double>(row[target]);
   if (!write_gradient) {
-    const double sum = HWY_DYNAMIC_DISPATCH(exponential_sum)(row, V, largest);
+    const double sum = HWY_DYNAMIC_DISPATCH(exponential_sum)(row, V, largest, distance_to_next);
     return static_cast<float>(std::log(sum) + distance);
   }
-  const double sum = HWY_DYNAMIC_DISPATCH(exponentials_in_place)(row, V, largest);
+  const double sum = HWY_DYNAMIC_DISPATCH(exponentials_in_place)(row, V, largest, distance_to_next);
   const double target_probability = static_cast<double>(row[target]) / sum;
   HWY_DYNAMIC_DISPATCH(scale_logits)(row, V, static_cast<float>(static_cast<double>(scale) / sum));
   row[target] = static_cast<float>((target_probability - 1.0) * static_cast<double>(scale));
@@ -140,8 +147,8 @@ void softmax_cross_entropy(ExecutionContext& ctx, const SoftmaxCrossEntropy& op)
   parallel_for(
       ctx.threads(), op.logits.rows(), rows_per_piece, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t n = begin; n < end; ++n) {
-          losses[n] =
-              cross_entropy_row(logits + n * stride, V, targets[n], op.scale, op.write_gradient);
+          losses[n] = cross_entropy_row(logits + n * stride, V, targets[n], op.scale,
+                                        op.write_gradient, stride * std::int64_t{sizeof(float)});
         }
       });
 }

@@ -1,5 +1,6 @@
 #include "kernels/convert/convert.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -119,6 +120,21 @@ TEST_CASE("set_zero clears every byte and no other", "[kernels][cpu]") {
     CHECK(tensor.same_bits(Tensor::zeros(dtype, {3, 700001})));
     CHECK(tensor.surroundings_untouched());
   }
+}
+
+TEST_CASE("set_zero of more than the caches hold begins and ends at any byte", "[kernels][cpu]") {
+  constexpr std::int64_t kBytes = (std::int64_t{16} << 20) + 12345;
+  for_each_instruction_set([&] {
+    for (const std::int64_t first : {0, 1, 63}) {
+      std::vector<std::uint8_t> bytes(static_cast<std::size_t>(first + kBytes + 1), 0xAB);
+      const View out(bytes.data() + first, DType::kUint8, {kBytes});
+      run_op(3, [&](ExecutionContext& ctx) { set_zero(ctx, {.out = out}); });
+      const auto zeros = static_cast<std::int64_t>(std::count(bytes.begin(), bytes.end(), 0));
+      CHECK(zeros == kBytes);
+      CHECK((first == 0 || bytes[static_cast<std::size_t>(first - 1)] == 0xAB));
+      CHECK(bytes.back() == 0xAB);
+    }
+  });
 }
 
 TEST_CASE("convert refuses operands that do not fit", "[kernels]") {
