@@ -10,6 +10,7 @@
 #include "kernels/gradient_norm/gradient_norm.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/linear/linear.h"
+#include "kernels/moving_average/moving_average.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
 
 namespace ovid::kernels::cuda {
@@ -88,6 +89,9 @@ void dropout_backward(Context&, const DropoutGradient&) {
 
 void adamw_update(Context&, const AdamW&) {
   throw_absent("adamw_update");
+}
+void moving_average_update(Context&, const MovingAverage&) {
+  throw_absent("moving_average_update");
 }
 void gradient_norm(Context&, const GradientNorm&) {
   throw_absent("gradient_norm");
