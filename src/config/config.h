@@ -41,10 +41,13 @@ struct LoadedConfig {
   std::string resolved_yaml;
 };
 
-// Reads a YAML file of at most 1 MiB, applies `overrides` ("optimizer.learning_rate=1e-3"; the
-// value is a YAML scalar or list; of two for one key the later wins), and checks all of it. Numbers
-// are decimal: 012, 0x10 and 1_000 are refused, as are anchors, aliases, tags and repeated keys.
-// Throws ConfigError; DataError or ResourceError where the file cannot be read.
+// Reads a YAML file of at most 1 MiB and the files that its key `include` names (at most 32 in all,
+// 8 levels deep, relative to the file that names them; the including file wins key by key), applies
+// `overrides` ("optimizer.learning_rate=1e-3"; the value is a YAML scalar or list; of two for one
+// key the later wins), and checks all of it. Numbers are decimal, integers may end in k, M, G, Ki,
+// Mi or Gi; 012, 0x10 and 1_000 are refused, as are anchors, aliases, tags and repeated keys.
+// `name` says where the text of load_text comes from; what it includes lies beside that path.
+// Throws ConfigError; ResourceError where the file cannot be read.
 LoadedConfig load(const Path& file, std::span<const std::string> overrides = {});
 LoadedConfig load_text(std::string_view text, std::string_view name,
                        std::span<const std::string> overrides = {});
@@ -56,6 +59,20 @@ std::string explain(std::string_view key);
 
 // resolved_yaml with the origin of every value as a comment; valid input again.
 std::string show(const LoadedConfig& config);
+
+// One JSON object on one line:
+// {"config": {"run": {"name": ...}, ...}, "origins": {"run.name": ...}}.
+std::string show_json(const LoadedConfig& config);
+
+// One JSON object on one line: {"sections": [{"name", "documentation"}], "keys": [{"key", "type",
+// "documentation", "default", "default_rule", "unit", "choices", "range", "nullable",
+// "required"}]}, with the keys that explain(key) names. "range" is null where the type has none.
+// Throws like explain.
+std::string explain_json(std::string_view key);
+
+// The names of all sections, and the keys of the top level, in the order of the reference page.
+std::vector<std::string> section_names();
+std::vector<std::string> top_level_names();
 
 // The page docs/configuration.md.
 std::string reference_markdown();

@@ -16,6 +16,7 @@ namespace {
 
 std::vector<const Key*> keys_of(std::string_view section) {
   std::vector<const Key*> keys;
+  if (section.empty()) keys.push_back(&include_key());
   for (const Key& key : schema()) {
     if (split_path(key.path).first == section) keys.push_back(&key);
   }
@@ -64,6 +65,51 @@ std::string cell(std::string_view text) {
 
 }  // namespace
 
+Explained find_explained(std::string_view key_or_section) {
+  Explained found;
+  if (const Section* named = find_section(key_or_section)) {
+    found.sections.push_back(named);
+  } else if (key_or_section.empty()) {
+    for (const Section& each : sections()) found.sections.push_back(&each);
+  } else if (const Key* key =
+                 key_or_section == include_key().path ? &include_key() : find_key(key_or_section)) {
+    found.keys.push_back(key);
+  } else {
+    const auto [section, name] = split_path(key_or_section);
+    const bool known_section = section.empty() || find_section(section) != nullptr;
+    const std::string suggestion =
+        suggest_key(known_section ? section : "", known_section ? name : section);
+    throw UsageError(
+        fmt::format("unknown key {}; {}", in_backquotes(key_or_section),
+                    suggestion.empty() ? "`ovid config explain` lists all keys" : suggestion));
+  }
+  for (const Section* each : found.sections) {
+    for (const Key* key : keys_of(each->name)) found.keys.push_back(key);
+  }
+  return found;
+}
+
+std::vector<std::string> section_names() {
+  std::vector<std::string> names;
+  for (const Section& section : sections()) {
+    if (!section.name.empty()) names.emplace_back(section.name);
+  }
+  return names;
+}
+
+std::vector<std::string> top_level_names() {
+  std::vector<std::string> names;
+  for (const Key* key : keys_of("")) names.emplace_back(key->path);
+  return names;
+}
+
+Value shown_value(const Key& key, const RunConfig& values,
+                  const std::map<std::string, std::string>& origins) {
+  const bool left_open =
+      key.nullable && values.initialize_from && origins.at(std::string(key.path)) == "default";
+  return left_open ? Value(std::monostate{}) : key.get(values);
+}
+
 std::string write_yaml(const RunConfig& values, const std::map<std::string, std::string>& origins,
                        Comments comments) {
   constexpr std::size_t kCommentColumn = 44;
@@ -74,10 +120,8 @@ std::string write_yaml(const RunConfig& values, const std::map<std::string, std:
     if (!home.empty() && home != section) out += fmt::format("{}:\n", home);
     section = home;
     const std::string& origin = origins.at(std::string(key.path));
-    // What a model directory decides must not read back as if the user had written the default.
-    const bool left_open = key.nullable && values.initialize_from && origin == "default";
-    const Value value = left_open ? Value(std::monostate{}) : key.get(values);
-    std::string line = fmt::format("{}{}: {}", home.empty() ? "" : "  ", name, to_yaml(value));
+    std::string line = fmt::format("{}{}: {}", home.empty() ? "" : "  ", name,
+                                   to_yaml(shown_value(key, values, origins)));
     if (comments == Comments::kOrigins) {
       const std::size_t width = count_characters(line);
       line += std::string(width + 2 > kCommentColumn ? 2 : kCommentColumn - width, ' ');
@@ -93,36 +137,29 @@ std::string show(const LoadedConfig& config) {
 }
 
 std::string explain(std::string_view key_or_section) {
-  if (key_or_section.empty()) {
-    std::string out;
-    for (const Section& section : sections())
-      out += (out.empty() ? "" : "\n") + section_entry(section);
-    return out;
-  }
-  if (const Section* section = find_section(key_or_section)) return section_entry(*section);
-  if (const Key* key = find_key(key_or_section)) return key_entry(*key);
-  const auto [section, name] = split_path(key_or_section);
-  const bool known_section = section.empty() || find_section(section) != nullptr;
-  const std::string suggestion =
-      suggest_key(known_section ? section : "", known_section ? name : section);
-  throw UsageError(fmt::format("unknown key {}{}{}\n`ovid config explain` lists all keys",
-                               in_backquotes(key_or_section), suggestion.empty() ? "" : "; ",
-                               suggestion));
+  const Explained found = find_explained(key_or_section);
+  if (found.sections.empty()) return key_entry(*found.keys.front());
+  std::string out;
+  for (const Section* section : found.sections)
+    out += (out.empty() ? "" : "\n") + section_entry(*section);
+  return out;
 }
 
 std::string reference_markdown() {
   std::string out =
       "# Configuration\n\n"
       "A run is described by one YAML file, and `key=value` on the command line overrides it "
-      "(`optimizer.learning_rate="
-      "1e-3`). This page is made by `ovid config reference`; `ovid config explain KEY` shows one "
-      "entry of it, and `ovid "
-      "config show FILE` the values of a config with the origin of each.\n\n"
-      "Numbers are decimal: a leading zero, `0x` and digits grouped by `_` are refused, and so is "
-      "every key that is not "
-      "below. YAML anchors, aliases and tags are not read. Relative paths start at the working "
-      "directory. `null` is the "
-      "same as leaving the key out.\n";
+      "(`optimizer.learning_rate=1e-3`). This page is made by `ovid config reference`; `ovid "
+      "config explain KEY` shows one entry of it, and `ovid config show FILE` the values of a "
+      "config with the origin of each (both also with `--json`).\n\n"
+      "Numbers are decimal: a leading zero, `0x`, units and digits grouped by `_` are refused, and "
+      "so is every key that is not below. Integers may end in `k`, `M` or `G` (thousand, million, "
+      "thousand million) or `Ki`, `Mi` or `Gi` (1024, its square, its cube): `10k` is 10000. YAML "
+      "anchors, aliases and tags are not read. Relative paths start at the working directory, but "
+      "for those of `include`. `null` is the same as leaving the key out, and takes back what an "
+      "included file says.\n\n"
+      "All mistakes of a config are told at once; [the last section](#typical-mistakes) shows some "
+      "messages.\n";
   for (const Section& section : sections()) {
     out += section.name.empty() ? std::string("\n## Top level\n")
                                 : fmt::format("\n## `{}`\n", section.name);
@@ -136,7 +173,8 @@ std::string reference_markdown() {
           cell(key->documentation));
     }
   }
-  return out;
+  return out + "\n## Typical mistakes\n\nTen mistakes, and what the program says of each.\n" +
+         typical_mistakes_markdown();
 }
 
 }  // namespace ovid::config

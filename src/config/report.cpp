@@ -43,8 +43,13 @@ Excerpt excerpt(std::string_view line, std::size_t column, std::size_t length) {
 
 }  // namespace
 
-Source::Source(std::string_view source_name, std::string_view source_text, bool from_command_line)
-    : name(source_name), text(source_text), command_line(from_command_line) {
+Source::Source(std::string_view source_name, std::string_view source_text, bool from_command_line,
+               std::size_t source_number, Place included)
+    : name(source_name),
+      text(source_text),
+      command_line(from_command_line),
+      number(source_number),
+      included_from(included) {
   std::string_view rest = text;
   for (;;) {
     const std::size_t end = rest.find('\n');
@@ -98,6 +103,11 @@ std::string Report::layout(const Entry& entry) {
     }
   }
   if (!entry.help.empty()) out += fmt::format("{}= help: {}\n", indent, entry.help);
+  if (entry.place.source != nullptr && entry.place.source->included_from.source != nullptr) {
+    const Place& from = entry.place.source->included_from;
+    out += fmt::format("{}= included from {}:{}\n", indent, printable(from.source->name),
+                       from.line + 1);
+  }
   out.pop_back();
   return out;
 }
@@ -106,10 +116,11 @@ void Report::fail() {
   constexpr std::size_t kShown = 20;
   const auto order = [](const Entry& entry) {
     const Place& place = entry.place;
-    const bool command_line = place.source != nullptr && place.source->command_line;
-    // Overrides stand behind the file, each kept in the order in which it was given.
-    return command_line ? std::tuple(true, std::size_t{0}, std::size_t{0})
-                        : std::tuple(false, place.whole_source ? 0 : place.line + 1, place.column);
+    const std::size_t number = place.source == nullptr ? 0 : place.source->number;
+    // Problems of one override keep the order in which they were found.
+    if (place.source != nullptr && place.source->command_line)
+      return std::tuple(number, std::size_t{0}, std::size_t{0});
+    return std::tuple(number, place.whole_source ? 0 : place.line + 1, place.column);
   };
   std::stable_sort(entries_.begin(), entries_.end(),
                    [&](const Entry& a, const Entry& b) { return order(a) < order(b); });

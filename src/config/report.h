@@ -11,16 +11,7 @@
 // Collects what is wrong with a config, and lays it out for a person.
 namespace ovid::config {
 
-// A text that is read: a file, or one override of the command line.
-struct Source {
-  Source(std::string_view source_name, std::string_view source_text, bool from_command_line);
-  Source(const Source&) = delete;
-
-  std::string name;
-  std::string text;
-  bool command_line;
-  std::vector<std::string_view> lines;  // of text, without their ends
-};
+struct Source;
 
 // A stretch of one line. Counts bytes from 0. A null source is a place that no text has.
 struct Place {
@@ -29,6 +20,20 @@ struct Place {
   std::size_t column = 0;
   std::size_t length = 1;
   bool whole_source = false;  // names the source without a line
+};
+
+// A text that is read: a file, or one override of the command line.
+struct Source {
+  Source(std::string_view source_name, std::string_view source_text, bool from_command_line,
+         std::size_t source_number = 0, Place included = {});
+  Source(const Source&) = delete;
+
+  std::string name;
+  std::string text;
+  bool command_line;
+  std::size_t number;                   // problems are told source by source, in this order
+  Place included_from;                  // of a base file: where another file names it
+  std::vector<std::string_view> lines;  // of text, without their ends
 };
 
 class Report {

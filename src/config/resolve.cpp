@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -17,7 +18,7 @@ constexpr std::int64_t kWarmupSteps = 700;
 constexpr std::int64_t kMicroSequences = 16;
 constexpr std::int64_t kContextLength = 1024;
 
-// The divisors of `total` next to `value`, below and above, as "8 or 16".
+// The divisors of `total` next to `value`, below and above, as "8, 16".
 std::string nearest_divisors(std::int64_t total, std::int64_t value) {
   std::vector<std::int64_t> found;
   std::int64_t below = std::min(value, total);
@@ -26,14 +27,18 @@ std::string nearest_divisors(std::int64_t total, std::int64_t value) {
   std::int64_t above = value;
   while (above <= total && total % above != 0) ++above;
   if (above <= total) found.push_back(above);
-  return fmt::format("{}", fmt::join(found, " or "));
+  return fmt::format("{}", fmt::join(found, ", "));
 }
 
 // The multiples of `unit` next to `value`, below and above.
 std::string nearest_multiples(std::int64_t unit, std::int64_t value) {
   const std::int64_t below = value / unit * unit;
   if (below == 0) return fmt::format("{}", unit);
-  return fmt::format("{} or {}", below, below + unit);
+  return fmt::format("{}, {}", below, below + unit);
+}
+
+std::string counted(std::size_t count, std::string_view one, std::string_view many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
 class Resolver {
@@ -48,6 +53,7 @@ class Resolver {
       if (key.required && entry == given_.values.end() && sound({key.path})) missing(key.path);
     }
     resolve_model();
+    resolve_data();
     resolve_batch();
     resolve_schedule();
     resolve_validation();
@@ -62,15 +68,18 @@ class Resolver {
                         [&](std::string_view path) { return given_.failed.contains(path); });
   }
 
-  // The problem stands where the first of the keys is written; a default has no place.
+  // The problem stands at the key that was read last: what it contradicts was there before. Of
+  // keys of one file it is the first of `paths`; a default has no place.
   void contradiction(std::initializer_list<std::string_view> paths, std::string message,
                      std::string label, std::string help = {}) {
+    const Given::Entry* last = nullptr;
     for (const std::string_view path : paths) {
-      if (has(path))
-        return report_.add(given_.place_of(path), std::move(message), std::move(label),
-                           std::move(help));
+      if (!has(path)) continue;
+      const Given::Entry& entry = given_.values.find(path)->second;
+      if (last == nullptr || entry.layer > last->layer) last = &entry;
     }
-    report_.add(given_.whole, std::move(message), std::move(label), std::move(help));
+    report_.add(last != nullptr ? last->place : given_.whole, std::move(message), std::move(label),
+                std::move(help));
   }
 
   void missing(std::string_view path, std::string help = {}) {
@@ -119,31 +128,74 @@ class Resolver {
     out_.origins[std::string(path)] = origin;
   }
 
+  void resolve_data() {
+    const DataSection& data = out_.values.data;
+    if (!sound({"data.train", "data.weights"}) || data.weights.empty()) return;
+    if (data.weights.size() != data.train.size()) {
+      contradiction({"data.weights", "data.train"},
+                    fmt::format("`data.weights` holds {}, `data.train` {}",
+                                counted(data.weights.size(), "number", "numbers"),
+                                counted(data.train.size(), "entry", "entries")),
+                    "one number for each entry", "a pattern is one entry, whatever it matches");
+    }
+  }
+
   void resolve_batch() {
     BatchSection& batch = out_.values.batch;
-    if (sound({"batch.sequences", "batch.micro_sequences"})) {
-      if (!has("batch.micro_sequences")) {
-        batch.micro_sequences = std::min(batch.sequences, kMicroSequences);
-        while (batch.sequences % batch.micro_sequences != 0) --batch.micro_sequences;
-      } else if (batch.sequences % batch.micro_sequences != 0) {
-        contradiction(
-            {"batch.micro_sequences"},
-            fmt::format("`batch.micro_sequences` = {} does not divide `batch.sequences` = {}",
-                        batch.micro_sequences, batch.sequences),
-            fmt::format("nearest: {}", nearest_divisors(batch.sequences, batch.micro_sequences)),
-            fmt::format("or `batch.sequences` of {}",
-                        nearest_multiples(batch.micro_sequences, batch.sequences)));
-      }
-    }
+    resolve_micro_sequences(batch);
+    resolve_ramp(batch);
     const std::int64_t context_length = out_.values.model.context_length;
     if (batch.length == 0) batch.length = context_length;
     const bool known =
         sound({"batch.length", "model.context_length", "model.preset"}) && context_length > 0;
     if (known && batch.length > context_length) {
-      contradiction({"batch.length"},
+      contradiction({"batch.length", "model.context_length", "model.preset"},
                     fmt::format("`batch.length` = {} is above `model.context_length` = {}",
                                 batch.length, context_length),
-                    fmt::format("at most {}", context_length), "or raise `model.context_length`");
+                    fmt::format("`batch.length` at most {}", context_length),
+                    "or raise `model.context_length`");
+    }
+  }
+
+  void resolve_micro_sequences(BatchSection& batch) {
+    if (!sound({"batch.sequences", "batch.micro_sequences", "batch.ramp_from"})) return;
+    if (!has("batch.micro_sequences")) {
+      const std::int64_t both = std::gcd(batch.sequences, batch.ramp_from);
+      batch.micro_sequences = std::min(both, kMicroSequences);
+      while (both % batch.micro_sequences != 0) --batch.micro_sequences;
+      return;
+    }
+    if (batch.micro_sequences == 0 || batch.sequences % batch.micro_sequences == 0) return;
+    contradiction(
+        {"batch.sequences", "batch.micro_sequences"},
+        fmt::format("`batch.sequences` = {} is not divisible by `batch.micro_sequences` = {}",
+                    batch.sequences, batch.micro_sequences),
+        fmt::format("nearest: {}", nearest_multiples(batch.micro_sequences, batch.sequences)),
+        fmt::format("or `batch.micro_sequences` of {}",
+                    nearest_divisors(batch.sequences, batch.micro_sequences)));
+  }
+
+  void resolve_ramp(const BatchSection& batch) {
+    if (!sound({"batch.sequences", "batch.micro_sequences", "batch.ramp_from", "batch.ramp_steps"}))
+      return;
+    if ((batch.ramp_from == 0) != (batch.ramp_steps == 0)) {
+      const bool from_is_missing = batch.ramp_from == 0;
+      contradiction({from_is_missing ? "batch.ramp_steps" : "batch.ramp_from"},
+                    fmt::format("`batch.{}` is given without `batch.{}`",
+                                from_is_missing ? "ramp_steps" : "ramp_from",
+                                from_is_missing ? "ramp_from" : "ramp_steps"),
+                    "a ramp needs both", "0 for both is no ramp");
+    } else if (batch.ramp_from > batch.sequences) {
+      contradiction({"batch.ramp_from", "batch.sequences"},
+                    fmt::format("`batch.ramp_from` = {} is above `batch.sequences` = {}",
+                                batch.ramp_from, batch.sequences),
+                    fmt::format("`ramp_from` at most {}", batch.sequences));
+    } else if (batch.micro_sequences > 0 && batch.ramp_from % batch.micro_sequences != 0) {
+      contradiction(
+          {"batch.ramp_from", "batch.micro_sequences"},
+          fmt::format("`batch.ramp_from` = {} is not divisible by `batch.micro_sequences` = {}",
+                      batch.ramp_from, batch.micro_sequences),
+          fmt::format("nearest: {}", nearest_multiples(batch.micro_sequences, batch.ramp_from)));
     }
   }
 
@@ -155,16 +207,16 @@ class Resolver {
     const std::int64_t steps = out_.values.training.steps;
     if (!has("schedule.warmup_steps")) schedule.warmup_steps = std::min(kWarmupSteps, steps / 10);
     if (schedule.warmup_steps > steps) {
-      contradiction({"schedule.warmup_steps"},
+      contradiction({"schedule.warmup_steps", "training.steps"},
                     fmt::format("`schedule.warmup_steps` = {} is above `training.steps` = {}",
                                 schedule.warmup_steps, steps),
-                    fmt::format("at most {}", steps));
+                    fmt::format("`warmup_steps` at most {}", steps));
     } else if (schedule.kind == ScheduleKind::kWarmupStableDecay) {
       const double left =
           static_cast<double>(steps - schedule.warmup_steps) / static_cast<double>(steps);
       if (schedule.decay_fraction > left) {
         contradiction(
-            {"schedule.decay_fraction", "schedule.warmup_steps", "schedule.kind"},
+            {"schedule.decay_fraction", "schedule.warmup_steps", "schedule.kind", "training.steps"},
             fmt::format("{} steps of warm-up and `schedule.decay_fraction` = {} are more than "
                         "`training.steps` "
                         "= {}",
@@ -175,19 +227,38 @@ class Resolver {
   }
 
   void resolve_validation() {
-    ValidationSection& validation = out_.values.validation;
-    if (!sound({"data.validation", "validation.every_steps"}) ||
-        !out_.values.data.validation.empty())
-      return;
-    if (!has("validation.every_steps")) {
-      validation.every_steps = 0;
-    } else if (validation.every_steps > 0) {
-      contradiction(
-          {"validation.every_steps"},
-          fmt::format("`validation.every_steps` = {}, but `data.validation` names no shards",
-                      validation.every_steps),
-          "0 for no validation", "or give `data.validation`");
+    RunConfig& c = out_.values;
+    if (!has("checkpoint.save_best")) c.checkpoint.save_best = c.early_stopping.patience > 0;
+    if (!sound({"data.validation", "validation.every_steps"})) return;
+    if (c.data.validation.empty()) {
+      if (!has("validation.every_steps")) c.validation.every_steps = 0;
+      needs_validation_data("validation.every_steps", c.validation.every_steps > 0,
+                            fmt::format("{}", c.validation.every_steps), "0 for no validation");
     }
+    // Only a validation can tell that there is no progress, or which step is the best.
+    const bool validates = c.validation.every_steps > 0;
+    const auto patience = fmt::format("{}", c.early_stopping.patience);
+    if (c.data.validation.empty()) {
+      needs_validation_data("early_stopping.patience", c.early_stopping.patience > 0, patience,
+                            "0 for no early end");
+      needs_validation_data("checkpoint.save_best",
+                            has("checkpoint.save_best") && c.checkpoint.save_best, "true",
+                            "false saves by steps alone");
+    } else if (!validates && c.early_stopping.patience > 0 && sound({"early_stopping.patience"})) {
+      contradiction({"early_stopping.patience", "validation.every_steps"},
+                    fmt::format("`early_stopping.patience` = {}, but `validation.every_steps` = 0 "
+                                "means no validation",
+                                patience),
+                    "0 for no early end", "or give `validation.every_steps`");
+    }
+  }
+
+  void needs_validation_data(std::string_view path, bool wanted, std::string_view value,
+                             std::string label) {
+    if (!wanted || !sound({path})) return;
+    contradiction({path, "data.validation"},
+                  fmt::format("`{}` = {}, but `data.validation` names no shards", path, value),
+                  std::move(label), "or give `data.validation`");
   }
 
   const Given& given_;

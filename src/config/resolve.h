@@ -11,12 +11,13 @@
 
 namespace ovid::config {
 
-// What the file and the command line say, key by key, before defaults.
+// What the files and the command line say, key by key, before defaults.
 struct Given {
   struct Entry {
     Value value;
     Place place;  // of the key
     std::string origin;
+    std::size_t layer;  // what is read later has a higher number, and wins
   };
   std::map<std::string, Entry, std::less<>> values;
   std::set<std::string, std::less<>> failed;           // written, but reported already

@@ -53,6 +53,7 @@ struct ModelSection {
 
 struct DataSection {
   std::vector<std::string> train;       // paths or glob patterns; never empty after load()
+  std::vector<double> weights;          // one for each entry of train, each above 0; empty: none
   std::vector<std::string> validation;  // empty: no validation
   DataOrder order = DataOrder::kShuffled;
   std::optional<std::string>
@@ -63,7 +64,9 @@ struct DataSection {
 
 struct BatchSection {
   std::int64_t sequences = 512;       // per optimizer step, over all ranks
-  std::int64_t micro_sequences = 16;  // per forward pass; divides sequences
+  std::int64_t micro_sequences = 16;  // per forward pass; divides sequences; 0: auto
+  std::int64_t ramp_from = 0;         // sequences of the first step; 0: no ramp
+  std::int64_t ramp_steps = 0;        // steps until `sequences` is reached
   std::int64_t length = 0;  // tokens; the context length where absent, 0 where that is 0 too
 
   bool operator==(const BatchSection&) const = default;
@@ -95,6 +98,27 @@ struct TrainingSection {
   bool operator==(const TrainingSection&) const = default;
 };
 
+struct EarlyStoppingSection {
+  std::int64_t patience = 0;         // validations without improvement; 0: never stop early
+  double minimum_improvement = 0.0;  // nats
+
+  bool operator==(const EarlyStoppingSection&) const = default;
+};
+
+struct WeightAverageSection {
+  double decay = 0.0;  // of the exponential moving average of the weights; 0: none is kept
+
+  bool operator==(const WeightAverageSection&) const = default;
+};
+
+struct GuardSection {
+  std::int64_t window = 128;     // steps that an outlier is measured against
+  double outlier_z = 12.0;       // standard deviations; 0: only what is not finite is skipped
+  std::int64_t most_skips = 10;  // in a row; one more ends the run
+
+  bool operator==(const GuardSection&) const = default;
+};
+
 // In this section and the two below, every_steps = 0 means never.
 struct ValidationSection {
   std::int64_t every_steps = 250;  // 0 after load() where data.validation is empty
@@ -106,7 +130,11 @@ struct ValidationSection {
 struct CheckpointSection {
   std::int64_t every_steps = 1000;
   std::int64_t keep_last = 3;
+  std::int64_t keep_every = 0;  // checkpoints of steps divisible by it stay; 0: no such
+  bool keep_best = true;
+  bool save_best = false;  // also save where a validation is the best so far
   bool initial = true;
+  bool asynchronous = true;
 
   bool operator==(const CheckpointSection&) const = default;
 };
@@ -117,6 +145,13 @@ struct SamplesSection {
   std::int64_t tokens = 64;
 
   bool operator==(const SamplesSection&) const = default;
+};
+
+struct MetricsSection {
+  bool tensorboard = true;
+  bool report = true;
+
+  bool operator==(const MetricsSection&) const = default;
 };
 
 struct DistributedSection {
@@ -137,9 +172,13 @@ struct RunConfig {
   OptimizerSection optimizer;
   ScheduleSection schedule;
   TrainingSection training;
+  EarlyStoppingSection early_stopping;
+  WeightAverageSection weight_average;
+  GuardSection guard;
   ValidationSection validation;
   CheckpointSection checkpoint;
   SamplesSection samples;
+  MetricsSection metrics;
   Recompute recompute = Recompute::kNone;
   DistributedSection distributed;
 

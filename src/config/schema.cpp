@@ -27,9 +27,14 @@ constexpr Section kSections[] = {
      "other vectors."},
     {"schedule", "The learning rate over the steps: a linear rise, then the curve of `kind`."},
     {"training", "How long to train."},
+    {"early_stopping", "When a run ends before its last step."},
+    {"weight_average", "An average of the weights over the steps, a model of its own."},
+    {"guard",
+     "What happens to a step whose loss or gradient is not finite, or far from the usual."},
     {"validation", "The loss on data that is not trained on."},
     {"checkpoint", "When the run is saved, and what is kept."},
     {"samples", "Text that the model writes during training, to watch it learn."},
+    {"metrics", "What is written beside `metrics.jsonl` to watch the run."},
     {"distributed", "Many devices."},
 };
 
@@ -56,6 +61,20 @@ const Key* find_key(std::string_view path) {
     if (key.path == path) return &key;
   }
   return nullptr;
+}
+
+const Key& include_key() {
+  static const Key key{
+      .path = "include",
+      .type = Type::kFileList,
+      .required = true,  // where it is written, it names a file
+      .default_rule = "none",
+      .documentation =
+          "Config files that are read before this one, in their order. What a later file says wins "
+          "key by key, and this file's own keys win over all of them. The paths start at the "
+          "folder "
+          "of the file that names them. Not for the command line."};
+  return key;
 }
 
 std::pair<std::string_view, std::string_view> split_path(std::string_view path) {
@@ -90,11 +109,18 @@ std::string describe_type(const Key& key) {
     case Type::kPathList:
       out = "list of paths or patterns";
       break;
+    case Type::kFileList:
+      out = "path | list of paths";
+      break;
     case Type::kInteger:
       out = "integer, " + describe_range(key.range);
+      for (const std::string_view word : key.choices) out += fmt::format(" | {}", word);
       break;
     case Type::kNumber:
       out = "number, " + describe_range(key.range);
+      break;
+    case Type::kNumberList:
+      out = "list of numbers, each " + describe_range(key.range);
       break;
     case Type::kBoolean:
       out = "true | false";
@@ -109,8 +135,8 @@ std::string describe_type(const Key& key) {
 }
 
 std::string describe_default(const Key& key) {
-  if (key.required) return "none: must be given";
   if (!key.default_rule.empty()) return std::string(key.default_rule);
+  if (key.required) return "none: must be given";
   return to_yaml(key.get(RunConfig{}));
 }
 

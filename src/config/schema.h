@@ -17,10 +17,21 @@ namespace ovid::config {
 
 // A key's value outside RunConfig. monostate is null: the value is left to its rule. Choices are
 // their names.
-using Value =
-    std::variant<std::monostate, bool, std::int64_t, double, std::string, std::vector<std::string>>;
+using Value = std::variant<std::monostate, bool, std::int64_t, double, std::string,
+                           std::vector<std::string>, std::vector<double>>;
 
-enum class Type { kText, kPath, kFolderName, kPathList, kInteger, kNumber, kBoolean, kChoice };
+enum class Type {
+  kText,
+  kPath,
+  kFolderName,
+  kPathList,
+  kFileList,  // paths without patterns
+  kInteger,   // a value of this type may also be one of the key's choices
+  kNumber,
+  kNumberList,
+  kBoolean,
+  kChoice
+};
 
 struct Range {
   double low = 0.0;
@@ -32,7 +43,8 @@ struct Range {
 struct Key {
   std::string_view path;  // "section.name", or "name" at the top level
   Type type;
-  Range range{};  // of integers (their limits are below 2^53, hence exact) and numbers
+  Range range{};  // of integers (their limits are below 2^53, hence exact), numbers, and each
+                  // number of a list
   std::vector<std::string_view> choices{};
   bool nullable = false;
   bool required = false;
@@ -62,5 +74,9 @@ std::string describe_range(
     const Range& range);  // "0 to 3", "above 0", "at least 0 and below 1", "0 or more"
 std::string describe_type(const Key& key);  // "integer, 0 to 3", "auto | cpu | cuda"
 std::string describe_default(const Key& key);
+
+// The key that names a file's base files. It is documented like the others, and stands in files
+// only: it has no field in RunConfig, and neither get nor set.
+const Key& include_key();
 
 }  // namespace ovid::config

@@ -84,18 +84,24 @@ constexpr Binding bind() {
           }};
 }
 
-// A field of a section, e.g. bind<&RunConfig::run, &RunSection::seed>(). With kZeroIsNull the
-// field's 0 stands for null.
-template <auto kSection, auto kField, bool kZeroIsNull = false>
+// What a field's 0 stands for: itself, null, or the word "auto".
+enum class Zero { kItself, kNull, kAuto };
+inline constexpr std::string_view kAutoWord = "auto";
+
+// A field of a section, e.g. bind<&RunConfig::run, &RunSection::seed>().
+template <auto kSection, auto kField, Zero kZero = Zero::kItself>
 constexpr Binding bind() {
   return {[](const RunConfig& config) -> Value {
             Value value = to_value(config.*kSection.*kField);
-            if (kZeroIsNull && value == Value(std::int64_t{0})) return std::monostate{};
-            return value;
+            if (kZero == Zero::kItself || value != Value(std::int64_t{0})) return value;
+            if (kZero == Zero::kAuto) return std::string(kAutoWord);
+            return std::monostate{};
           },
           [](RunConfig& config, const Value& value) {
             if (std::holds_alternative<std::monostate>(value)) {
               config.*kSection.*kField = RunConfig{}.*kSection.*kField;
+            } else if (kZero == Zero::kAuto && std::holds_alternative<std::string>(value)) {
+              config.*kSection.*kField = {};
             } else {
               from_value(value, config.*kSection.*kField);
             }

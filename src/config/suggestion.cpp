@@ -41,7 +41,51 @@ constexpr std::pair<std::string_view, std::string_view> kForeignNames[] = {
     {"dtype", "precision"},
     {"out_dir", "run.directory"},
     {"tie_word_embeddings", "model.tied_head"},
+    {"base", "include"},
+    {"defaults", "include"},
+    {"extends", "include"},
+    {"inherits", "include"},
+    {"_base_", "include"},
+    {"accumulation_steps", "batch.micro_sequences"},
+    {"gradient_accumulation_steps", "batch.micro_sequences"},
+    {"ema", "weight_average.decay"},
+    {"ema_decay", "weight_average.decay"},
+    {"epochs", "training.steps"},
+    {"gradient_checkpointing", "recompute"},
+    {"num_train_epochs", "training.steps"},
+    {"output_dir", "run.directory"},
+    {"save_steps", "checkpoint.every_steps"},
+    {"save_total_limit", "checkpoint.keep_last"},
+    {"scheduler", "schedule"},
+    {"seq_len", "batch.length"},
 };
+
+// The same for the values of choices.
+constexpr std::pair<std::string_view, std::string_view> kForeignChoices[] = {
+    {"fp32", "float32"},
+    {"float", "float32"},
+    {"bf16", "bfloat16"},
+    {"gpu", "cuda"},
+    {"gpt2", "gpt2-124m"},
+    {"gpt2-small", "gpt2-124m"},
+    {"gpt2-medium", "gpt2-355m"},
+    {"gpt2-large", "gpt2-774m"},
+    {"gpt2-xl", "gpt2-1558m"},
+    {"gpt2-1.5b", "gpt2-1558m"},
+    {"wsd", "warmup_stable_decay"},
+    {"random", "shuffled"},
+    {"full", "block"},
+    {"deterministic", "canonical"},
+};
+
+std::string in_lower_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (c == '-') c = '_';
+  }
+  return out;
+}
 
 std::string did_you_mean(std::string_view name) {
   return fmt::format("did you mean `{}`?", name);
@@ -72,10 +116,11 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 std::optional<std::string_view> nearest(std::string_view word,
                                         std::span<const std::string_view> candidates) {
   if (word.size() > kLongestWord) return std::nullopt;
+  const std::string lower = in_lower_case(word);
   std::size_t best = std::max<std::size_t>(1, word.size() / 3) + 1;
   std::optional<std::string_view> found;
   for (const std::string_view candidate : candidates) {
-    const std::size_t distance = edit_distance(word, candidate);
+    const std::size_t distance = edit_distance(lower, in_lower_case(candidate));
     // A word of one letter is one edit from every other: nothing may be replaced whole.
     if (distance < best && distance < std::max(word.size(), candidate.size())) {
       best = distance;
@@ -93,6 +138,7 @@ std::string suggest_key(std::string_view section, std::string_view name) {
     for (const Section& other : sections()) {
       if (!other.name.empty()) here.push_back(other.name);
     }
+    here.push_back(include_key().path);
   }
   for (const Key& key : schema()) {
     const auto [home, last] = split_path(key.path);
@@ -103,6 +149,7 @@ std::string suggest_key(std::string_view section, std::string_view name) {
       if (last == name) homes.push_back(home);
     }
   }
+  if (name == include_key().path) return fmt::format("`{}` stands at the top level", name);
   if (!homes.empty()) {
     if (homes.front().empty()) return fmt::format("`{}` stands at the top level", name);
     return fmt::format("`{}` lives in `{}`", name, fmt::join(homes, "`, `"));
@@ -112,7 +159,9 @@ std::string suggest_key(std::string_view section, std::string_view name) {
   }
   if (const auto near = nearest(name, here)) return did_you_mean(*near);
   for (const auto& [foreign, path] : kForeignNames) {
-    if (foreign == name) return did_you_mean(path);
+    if (foreign != name) continue;
+    const auto [home, last] = split_path(path);
+    return did_you_mean(home == section ? last : path);
   }
   if (const auto near = nearest(name, elsewhere)) {
     for (const Key& key : schema()) {
@@ -120,6 +169,29 @@ std::string suggest_key(std::string_view section, std::string_view name) {
     }
   }
   return {};
+}
+
+std::string suggest_parting(std::string_view section, std::string_view written) {
+  const std::size_t end = written.find_first_of(":= ");
+  if (end == std::string_view::npos) return {};
+  const std::string_view name = written.substr(0, end);
+  const std::string path =
+      section.empty() ? std::string(name) : fmt::format("{}.{}", section, name);
+  const bool known = find_key(path) != nullptr || path == include_key().path ||
+                     (section.empty() && find_section(name) != nullptr);
+  const std::size_t value = written.find_first_not_of(":= ", end);
+  if (!known || value == std::string_view::npos) return {};
+  return fmt::format("{}: {}", name, written.substr(value));
+}
+
+std::optional<std::string_view> suggest_choice(std::string_view word,
+                                               std::span<const std::string_view> choices) {
+  const std::string lower = in_lower_case(word);
+  for (const auto& [foreign, choice] : kForeignChoices) {
+    const bool is_one = std::find(choices.begin(), choices.end(), choice) != choices.end();
+    if (is_one && lower == in_lower_case(foreign)) return choice;
+  }
+  return nearest(word, choices);
 }
 
 }  // namespace ovid::config

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <array>
 
 #include "src/config/number.h"
+#include "src/config/number_advice.h"
 #include "src/config/suggestion.h"
 #include "src/config/text.h"
 
@@ -26,18 +27,6 @@ std::string kind_name(const Node& node) {
                         : in_backquotes(node.text);
 }
 
-// What to write in place of letters that are almost a number.
-std::string number_in_plain(std::string_view text) {
-  std::string bare(text);
-  std::erase(bare, '_');
-  const std::size_t sign = bare.starts_with('-') || bare.starts_with('+') ? 1 : 0;
-  while (bare.size() > sign + 1 && bare[sign] == '0' && bare[sign + 1] >= '0' &&
-         bare[sign + 1] <= '9') {
-    bare.erase(sign, 1);
-  }
-  return fmt::format("write {}", printable(bare));
-}
-
 bool inside(const Range& range, double value) {
   if (range.without_low ? value <= range.low : value < range.low) return false;
   return range.without_high ? value < range.high : value <= range.high;
@@ -51,7 +40,8 @@ class ValueReader {
 
   std::optional<Value> read() {
     if (node_.kind == Node::Kind::kNull) return read_null();
-    if (key_.type == Type::kPathList) return read_list();
+    if (key_.type == Type::kPathList || key_.type == Type::kFileList) return read_list();
+    if (key_.type == Type::kNumberList) return read_numbers();
     if (node_.kind != Node::Kind::kScalar) return wrong_type();
     switch (key_.type) {
       case Type::kInteger:
@@ -69,6 +59,8 @@ class ValueReader {
       case Type::kFolderName:
         return read_folder_name();
       case Type::kPathList:
+      case Type::kFileList:
+      case Type::kNumberList:
         break;
     }
     return std::nullopt;
@@ -97,20 +89,9 @@ class ValueReader {
                   key_.required ? "" : "leave the key out for its default");
   }
 
-  std::nullopt_t refuse_letters(Letters letters) {
-    switch (letters) {
-      case Letters::kLeadingZero:
-        return wrong_type(number_in_plain(node_.text),
-                          "numbers are decimal here; YAML 1.1 reads a leading 0 as octal");
-      case Letters::kUnderscores:
-        return wrong_type(number_in_plain(node_.text), "digits are not grouped here");
-      case Letters::kOtherBase:
-        return wrong_type("write it in decimal");
-      case Letters::kNotFinite:
-        return wrong_type(fmt::format("a finite number, {}", describe_range(key_.range)));
-      default:
-        return wrong_type();
-    }
+  std::nullopt_t refuse_number() {
+    NumberAdvice advice = advise_number(key_, node_.text);
+    return wrong_type(std::move(advice.label), std::move(advice.help));
   }
 
   std::nullopt_t out_of_range() {
@@ -121,21 +102,25 @@ class ValueReader {
 
   bool refused_quotes(Letters letters) {
     if (!node_.in_quotes) return false;
-    const bool number = letters == Letters::kInteger || letters == Letters::kNumber;
+    const bool number = letters == Letters::kInteger || letters == Letters::kNumber ||
+                        letters == Letters::kScaledInteger;
     wrong_type(number ? "remove the quotes" : "");
     return true;
   }
 
   std::optional<Value> read_integer() {
+    for (const std::string_view word : key_.choices) {
+      if (node_.text == word) return Value(std::string(word));
+    }
     const Letters letters = classify(node_.text);
     if (refused_quotes(letters)) return std::nullopt;
-    if (letters == Letters::kNumber) {
-      const std::optional<double> value = parse_number(node_.text);
-      const bool whole = value && std::abs(*value) < 1e15 && *value == std::floor(*value);
-      return whole ? wrong_type(fmt::format("write {}", static_cast<std::int64_t>(*value)))
-                   : wrong_type();
+    if (letters != Letters::kInteger && letters != Letters::kScaledInteger) {
+      if (const auto near = suggest_choice(node_.text, key_.choices);
+          near && letters == Letters::kText) {
+        return wrong_type(fmt::format("did you mean `{}`?", *near), describe_type(key_));
+      }
+      return refuse_number();
     }
-    if (letters != Letters::kInteger) return refuse_letters(letters);
     const std::optional<std::int64_t> value = parse_integer(node_.text);
     if (!value || !inside(key_.range, static_cast<double>(*value))) return out_of_range();
     return Value(*value);
@@ -144,7 +129,7 @@ class ValueReader {
   std::optional<Value> read_number() {
     const Letters letters = classify(node_.text);
     if (refused_quotes(letters)) return std::nullopt;
-    if (letters != Letters::kInteger && letters != Letters::kNumber) return refuse_letters(letters);
+    if (letters != Letters::kInteger && letters != Letters::kNumber) return refuse_number();
     const std::optional<double> value = parse_number(node_.text);
     if (!value) {
       return refuse(
@@ -167,7 +152,9 @@ class ValueReader {
          {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "0"}) {
       if (node_.text == word) return wrong_type("write false");
     }
-    return wrong_type();
+    constexpr std::array<std::string_view, 2> kWords{"true", "false"};
+    const auto near = nearest(node_.text, kWords);
+    return near ? wrong_type(fmt::format("did you mean `{}`?", *near)) : wrong_type();
   }
 
   std::optional<Value> read_choice() {
@@ -175,10 +162,30 @@ class ValueReader {
       if (node_.text == choice) return Value(node_.text);
     }
     const std::string all = fmt::format("one of {}", fmt::join(key_.choices, ", "));
-    const auto near = nearest(node_.text, key_.choices);
+    const auto near = suggest_choice(node_.text, key_.choices);
     return refuse(node_.place,
                   fmt::format("`{}` cannot be {}", key_.path, in_backquotes(node_.text)),
                   near ? fmt::format("did you mean `{}`?", *near) : all, near ? all : "");
+  }
+
+  std::optional<Value> read_numbers() {
+    Key item_key = key_;
+    item_key.type = Type::kNumber;
+    std::vector<double> out;
+    const auto read_item = [&](const Node& item) {
+      const std::optional<Value> value = read_value(item_key, item, key_place_, report_);
+      if (value) out.push_back(std::get<double>(*value));
+      return value.has_value();
+    };
+    if (node_.kind == Node::Kind::kMap) return wrong_type();
+    if (node_.kind == Node::Kind::kScalar) {
+      if (!read_item(node_)) return std::nullopt;
+      return Value(std::move(out));
+    }
+    bool good = true;
+    for (const Node& item : node_.items) good = read_item(item) && good;
+    if (!good) return std::nullopt;
+    return Value(std::move(out));
   }
 
   std::optional<std::string> read_path(const Node& node) {
@@ -217,6 +224,11 @@ class ValueReader {
     if (node_.kind == Node::Kind::kMap) return wrong_type();
     std::vector<std::string> out;
     if (node_.kind == Node::Kind::kScalar) {
+      if (!node_.in_quotes && node_.text.find(", ") != std::string::npos) {
+        return refuse(
+            node_.place, fmt::format("`{}` = {} is one path", key_.path, in_backquotes(node_.text)),
+            "a list needs brackets: [a.bin, b.bin]", "a path with a comma in it needs quotes");
+      }
       std::optional<std::string> path = read_path(node_);
       if (!path) return std::nullopt;
       out.push_back(std::move(*path));
@@ -227,7 +239,7 @@ class ValueReader {
       if (item.kind != Node::Kind::kScalar) {
         refuse(item.kind == Node::Kind::kNull ? key_place_ : item.place,
                fmt::format("an entry of `{}` cannot be {}", key_.path, kind_name(item)),
-               "a path or a pattern");
+               key_.type == Type::kFileList ? "a path" : "a path or a pattern");
         good = false;
         continue;
       }
@@ -237,8 +249,9 @@ class ValueReader {
     }
     if (!good) return std::nullopt;
     if (key_.required && out.empty()) {
-      return refuse(key_place_, fmt::format("`{}` is empty", key_.path),
-                    "at least one path or pattern");
+      return refuse(
+          key_place_, fmt::format("`{}` is empty", key_.path),
+          key_.type == Type::kFileList ? "at least one path" : "at least one path or pattern");
     }
     return Value(std::move(out));
   }
@@ -249,75 +262,11 @@ class ValueReader {
   Report& report_;
 };
 
-// Whether the letters are that text in every YAML reader without quotes.
-bool needs_no_quotes(std::string_view text) {
-  if (text.empty() || classify(text) != Letters::kText || text == "null" || text == "Null" ||
-      text == "NULL") {
-    return false;
-  }
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  if (!is_letter(text.front()) && text.front() != '/') return false;
-  for (const char c : text) {
-    const bool plain = is_letter(c) || (c >= '0' && c <= '9') ||
-                       std::string_view("_-./*").find(c) != std::string_view::npos;
-    if (!plain) return false;
-  }
-  return true;
-}
-
-std::string text_to_yaml(std::string_view text) {
-  if (needs_no_quotes(text)) return std::string(text);
-  std::string out = "\"";
-  for (std::size_t i = 0; i < text.size();) {
-    const std::size_t length = std::max<std::size_t>(1, utf8_length(text.substr(i)));
-    const std::string_view character = text.substr(i, length);
-    if (character == "\"" || character == "\\") {
-      out += fmt::format("\\{}", character);
-    } else if (character == "\n") {
-      out += "\\n";
-    } else if (character == "\xef\xbb\xbf") {
-      out += "\\uFEFF";  // a byte order mark, which readers drop
-    } else if (is_control(character)) {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(character.back()));
-    } else {
-      out += character;
-    }
-    i += length;
-  }
-  return out + "\"";
-}
-
-std::string number_to_yaml(double value) {
-  const std::string out = fmt::format("{}", value);
-  // YAML 1.1 readers take 1e-08 for a text: a number of theirs has a point.
-  const std::size_t exponent = out.find('e');
-  if (out.find('.') != std::string::npos) return out;
-  return exponent == std::string::npos ? out + ".0"
-                                       : out.substr(0, exponent) + ".0" + out.substr(exponent);
-}
-
-struct YamlWriter {
-  std::string operator()(std::monostate) const { return "null"; }
-  std::string operator()(bool value) const { return value ? "true" : "false"; }
-  std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
-  std::string operator()(double value) const { return number_to_yaml(value); }
-  std::string operator()(const std::string& value) const { return text_to_yaml(value); }
-  std::string operator()(const std::vector<std::string>& value) const {
-    std::vector<std::string> items;
-    for (const std::string& item : value) items.push_back(text_to_yaml(item));
-    return fmt::format("[{}]", fmt::join(items, ", "));
-  }
-};
-
 }  // namespace
 
 std::optional<Value> read_value(const Key& key, const Node& node, const Place& key_place,
                                 Report& report) {
   return ValueReader(key, node, key_place, report).read();
-}
-
-std::string to_yaml(const Value& value) {
-  return std::visit(YamlWriter{}, value);
 }
 
 }  // namespace ovid::config

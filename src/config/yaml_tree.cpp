@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "src/config/text.h"
+#include "src/config/yaml_diagnosis.h"
 
 namespace ovid::config {
 namespace {
@@ -77,6 +78,9 @@ class TreeBuilder : public YAML::EventHandler {
     refuse_tag(mark, tag);
     Node node = make(mark, Node::Kind::kScalar, value);
     node.in_quotes = tag == "!";  // yaml-cpp's way to tell: "?" is a plain scalar
+    if (node.in_quotes && !quote_is_closed(source_, node.place)) {
+      refuse(mark, "the quote that begins here is never closed", {});
+    }
     node.text = value;
     add(std::move(node));
   }
@@ -151,7 +155,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (frame.node.kind == Node::Kind::kSequence) {
       frame.node.items.push_back(std::move(node));
     } else if (frame.key) {
-      frame.node.entries.emplace_back(std::move(*frame.key), std::move(node));
+      frame.node.entries.push_back({std::move(*frame.key), std::move(node)});
       frame.key.reset();
     } else if (node.kind != Node::Kind::kScalar) {
       report_.add(node.place, "a key must be a name", {}, "write `name: value`");
@@ -171,8 +175,39 @@ class TreeBuilder : public YAML::EventHandler {
   bool has_root_ = false;
 };
 
-// Bytes that no config needs, found before the YAML library sees them.
+// Whether every byte of a line is one that a config may hold.
+bool line_is_clean(const Source& source, std::size_t number, Report& report) {
+  const std::string_view line = source.lines[number];
+  for (std::size_t at = 0; at < line.size();) {
+    const std::size_t length = utf8_length(line.substr(at));
+    const Place place{&source, number, at};
+    if (length == 0) {
+      report.add(
+          place,
+          fmt::format("the byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(line[at])), {},
+          "save the file as UTF-8");
+      return false;
+    }
+    if (line[at] != '\t' && is_control(line.substr(at, length))) {
+      const unsigned code = static_cast<unsigned char>(line[at + length - 1]);
+      report.add(place, fmt::format("a control character (U+{:04X}) stands here", code), {},
+                 "remove it; in a text in double quotes write it as an escape, e.g. \"\\n\"");
+      return false;
+    }
+    at += length;
+  }
+  const std::size_t first = line.find_first_not_of(" \t");
+  if (first == std::string_view::npos || line[first] == '#') return true;
+  const std::size_t tab = line.substr(0, first).find('\t');
+  if (tab == std::string_view::npos) return true;
+  report.add({&source, number, tab}, "a tab indents this line, which YAML forbids", "write spaces");
+  return false;
+}
+
+// Whether the YAML library may see the text: what no config needs is found before, so that it
+// cannot do harm.
 bool letters_are_clean(const Source& source, Report& report) {
+  constexpr std::size_t kMostBadLines = 20;  // a file with more is another sort of file
   const auto is_flow_letter = [](char c) { return c == '[' || c == '{' || c == ','; };
   if (std::count_if(source.text.begin(), source.text.end(), is_flow_letter) > kMostFlowLetters) {
     report.add({&source, 0, 0, 1, true},
@@ -180,41 +215,21 @@ bool letters_are_clean(const Source& source, Report& report) {
                {}, "is this the right file?");
     return false;
   }
-  for (std::size_t i = 0; i < source.lines.size(); ++i) {
-    const std::string_view line = source.lines[i];
-    if (line.size() > kLongestLine) {
+  if (source.text.starts_with("\xff\xfe") || source.text.starts_with("\xfe\xff")) {
+    report.add({&source, 0, 0}, "the file is UTF-16", {}, "save the file as UTF-8");
+    return false;
+  }
+  std::size_t bad_lines = 0;
+  for (std::size_t i = 0; i < source.lines.size() && bad_lines < kMostBadLines; ++i) {
+    if (source.lines[i].size() > kLongestLine) {
       report.add({&source, i, kLongestLine},
                  fmt::format("the line is longer than {} bytes", kLongestLine), {},
                  "write long lists with one entry a line, behind `- `");
       return false;
     }
-    for (std::size_t at = 0; at < line.size();) {
-      const std::size_t length = utf8_length(line.substr(at));
-      const Place place{&source, i, at};
-      if (length == 0) {
-        report.add(
-            place,
-            fmt::format("the byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(line[at])), {},
-            "save the file as UTF-8");
-        return false;
-      }
-      if (line[at] != '\t' && is_control(line.substr(at, length))) {
-        const unsigned code = static_cast<unsigned char>(line[at + length - 1]);
-        report.add(place, fmt::format("a control character (U+{:04X}) stands here", code), {},
-                   "remove it; in a text in double quotes write it as an escape, e.g. \"\\n\"");
-        return false;
-      }
-      at += length;
-    }
-    const std::size_t first = line.find_first_not_of(" \t");
-    if (first == std::string_view::npos || line[first] == '#') continue;
-    const std::size_t tab = line.substr(0, first).find('\t');
-    if (tab != std::string_view::npos) {
-      report.add({&source, i, tab}, "a tab indents this line, which YAML forbids", "write spaces");
-      return false;
-    }
+    if (!line_is_clean(source, i, report)) ++bad_lines;
   }
-  return true;
+  return bad_lines == 0;
 }
 
 }  // namespace
@@ -232,10 +247,14 @@ std::optional<Node> read_yaml(const Source& source, std::size_t begin, Report& r
   } catch (const YAML::Exception& e) {
     const bool alias =
         std::string_view(e.msg).find("anchor is not defined") != std::string_view::npos;
-    report.add(builder.place_of(e.mark),
-               alias ? "`*` begins a YAML alias here, and no such anchor exists"
-                     : fmt::format("this is not YAML: {}", printable(e.msg)),
-               {}, alias ? "put the text in quotes" : "");
+    if (alias) {
+      report.add(builder.place_of(e.mark),
+                 "`*` begins a YAML alias here, and no such anchor exists", {},
+                 "put the text in quotes");
+      return std::nullopt;
+    }
+    Diagnosis slip = diagnose(source, begin, builder.place_of(e.mark), e.msg);
+    report.add(slip.place, std::move(slip.message), std::move(slip.label), std::move(slip.help));
     return std::nullopt;
   }
   if (!builder.has_root()) {

@@ -2,7 +2,6 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "src/config/report.h"
@@ -14,12 +13,19 @@ namespace ovid::config {
 struct Node {
   enum class Kind { kNull, kScalar, kSequence, kMap };
 
+  struct Entry;
+
   Kind kind = Kind::kNull;
   bool in_quotes = false;
-  std::string text;                            // of a scalar
-  std::vector<Node> items;                     // of a sequence
-  std::vector<std::pair<Node, Node>> entries;  // of a map, repeated keys included
+  std::string text;            // of a scalar
+  std::vector<Node> items;     // of a sequence
+  std::vector<Entry> entries;  // of a map, repeated keys included
   Place place;
+};
+
+struct Node::Entry {
+  Node key;
+  Node value;
 };
 
 // Reads the YAML document that stands in `source` from byte `begin` on. Refuses what a config never

@@ -3,12 +3,16 @@
 #include <rapidcheck.h>
 
 #include <clocale>
+#include <cstdint>
 #include <cstdlib>
+#include <limits>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "src/config/number.h"
+#include "src/config/pages.h"
 #include "src/config/presets.h"
 #include "src/config/schema.h"
 #include "src/config/suggestion.h"
@@ -37,12 +41,16 @@ TEST_CASE("a config that names only its data has the documented defaults", "[con
   CHECK(c.model.context_length == 1024);
   CHECK(c.model.vocabulary_size == 50257);
   CHECK(c.data.train == std::vector<std::string>{"a.bin"});
-  CHECK(c.batch == BatchSection{512, 16, 1024});
+  CHECK(c.batch == BatchSection{512, 16, 0, 0, 1024});
   CHECK(c.optimizer == OptimizerSection{6e-4, 0.9, 0.95, 1e-8, 0.1, 1.0});
   CHECK(c.schedule == ScheduleSection{});
   CHECK(c.training.steps == 19560);
   CHECK(c.validation.every_steps == 0);  // there is nothing to validate on
-  CHECK(c.checkpoint == CheckpointSection{1000, 3, true});
+  CHECK(c.checkpoint == CheckpointSection{1000, 3, 0, true, false, true, true});
+  CHECK(c.early_stopping == EarlyStoppingSection{});
+  CHECK(c.weight_average == WeightAverageSection{});
+  CHECK(c.guard == GuardSection{128, 12.0, 10});
+  CHECK(c.metrics == MetricsSection{true, true});
   CHECK(c.samples == SamplesSection{1000, "", 64});
   CHECK_FALSE(c.initialize_from.has_value());
 }
@@ -55,15 +63,21 @@ precision:  bfloat16
 model:      {layers: 2, heads: 3, width: 96, context_length: 64,
              vocabulary_size: 257, tied_head: false, dropout: 0.25}
 initialize_from: null
-data:       {train: ["*.bin", b.bin], validation: v.bin, order: sequential, tokenizer: bytes}
-batch:      {sequences: 12, micro_sequences: 4, length: 32}
+data:       {train: ["*.bin", b.bin], weights: [3, 0.5], validation: v.bin,
+             order: sequential, tokenizer: bytes}
+batch:      {sequences: 12, micro_sequences: 4, ramp_from: 8, ramp_steps: 3, length: 32}
 optimizer:  {learning_rate: 1E-3, beta1: 0, beta2: .5, epsilon: 1.e-6,
              weight_decay: +0.0, gradient_clip: 0}
 schedule:   {kind: warmup_stable_decay, warmup_steps: 0, final_fraction: 0, decay_fraction: 0.5}
 training:   {steps: 10}
+early_stopping: {patience: 4, minimum_improvement: 1e-3}
+weight_average: {decay: 0.999}
+guard:      {window: 64, outlier_z: 0, most_skips: 0}
 validation: {every_steps: 5, sequences: 1}
-checkpoint: {every_steps: 0, keep_last: 1, initial: false}
+checkpoint: {every_steps: 0, keep_last: 1, keep_every: 5k, keep_best: false,
+             save_best: false, initial: false, asynchronous: false}
 samples:    {every_steps: 2, prompt: "a\n\"b\" # \xe9", tokens: 1}
+metrics:    {tensorboard: false, report: false}
 recompute:  block
 distributed: {zero_stage: 3, reduction: canonical}
 )");
@@ -71,14 +85,19 @@ distributed: {zero_stage: 3, reduction: canonical}
   CHECK(c.device == DeviceSection{DeviceKindChoice::kCpu, 4});
   CHECK(c.precision == Precision::kBfloat16);
   CHECK(c.model == ModelSection{std::nullopt, 2, 3, 96, 64, 257, false, 0.25});
-  CHECK(c.data == DataSection{{"*.bin", "b.bin"}, {"v.bin"}, DataOrder::kSequential, "bytes"});
-  CHECK(c.batch == BatchSection{12, 4, 32});
+  CHECK(c.data ==
+        DataSection{{"*.bin", "b.bin"}, {3.0, 0.5}, {"v.bin"}, DataOrder::kSequential, "bytes"});
+  CHECK(c.batch == BatchSection{12, 4, 8, 3, 32});
   CHECK(c.optimizer == OptimizerSection{1e-3, 0.0, 0.5, 1e-6, 0.0, 0.0});
   CHECK(c.schedule == ScheduleSection{ScheduleKind::kWarmupStableDecay, 0, 0.0, 0.5});
   CHECK(c.training.steps == 10);
+  CHECK(c.early_stopping == EarlyStoppingSection{4, 1e-3});
+  CHECK(c.weight_average == WeightAverageSection{0.999});
+  CHECK(c.guard == GuardSection{64, 0.0, 0});
   CHECK(c.validation == ValidationSection{5, 1});
-  CHECK(c.checkpoint == CheckpointSection{0, 1, false});
+  CHECK(c.checkpoint == CheckpointSection{0, 1, 5000, false, false, false, false});
   CHECK(c.samples == SamplesSection{2, "a\n\"b\" # \xc3\xa9", 1});
+  CHECK(c.metrics == MetricsSection{false, false});
   CHECK(c.recompute == Recompute::kBlock);
   CHECK(c.distributed == DistributedSection{3, ReductionOrder::kCanonical});
 }
@@ -178,6 +197,91 @@ TEST_CASE("the resolved config holds every key and loads to the same values", "[
                  Catch::Contains(std::string(split_path(key.path).second) + ": "));
     }
   }
+}
+
+TEST_CASE("integers may end in a suffix", "[config]") {
+  const RunConfig c = values_of(
+      "training: {steps: 20k}\nmodel: {context_length: 2Ki}\nschedule: {warmup_steps: +1k}\n" +
+          kSmallest,
+      {"checkpoint.every_steps=1M", "samples.every_steps=3G", "validation.sequences=2Mi"});
+  CHECK(c.training.steps == 20'000);
+  CHECK(c.model.context_length == 2048);
+  CHECK(c.schedule.warmup_steps == 1000);
+  CHECK(c.checkpoint.every_steps == 1'000'000);
+  CHECK(c.samples.every_steps == 3'000'000'000);
+  CHECK(c.validation.sequences == 2'097'152);
+  CHECK(parse_integer("9223372036854775807") == 9223372036854775807);
+  CHECK(parse_integer("-8589934592Gi") == std::numeric_limits<std::int64_t>::min());
+  CHECK_FALSE(parse_integer("8589934592Gi").has_value());
+  CHECK_FALSE(parse_integer("10T").has_value());
+  CHECK_FALSE(parse_integer("k").has_value());
+}
+
+TEST_CASE("the micro batch may be left to the memory", "[config]") {
+  const LoadedConfig loaded =
+      load_text("batch: {micro_sequences: auto, sequences: 10}\n" + kSmallest, "run.yaml");
+  CHECK(loaded.values.batch.micro_sequences == 0);
+  CHECK_THAT(loaded.resolved_yaml, Catch::Contains("  micro_sequences: auto\n"));
+  CHECK(values_of(loaded.resolved_yaml) == loaded.values);
+}
+
+TEST_CASE("a batch ramp is taken, and the default micro batch divides both of its ends",
+          "[config]") {
+  const RunConfig c =
+      values_of("batch: {sequences: 48, ramp_from: 8, ramp_steps: 2k}\n" + kSmallest);
+  CHECK(c.batch == BatchSection{48, 8, 8, 2000, 1024});
+  CHECK(values_of("batch: {sequences: 48, ramp_from: 30, ramp_steps: 1}\n" + kSmallest)
+            .batch.micro_sequences == 6);
+  CHECK(values_of("batch: {micro_sequences: auto, ramp_from: 7, ramp_steps: 1}\n" + kSmallest)
+            .batch.ramp_from == 7);
+}
+
+TEST_CASE("early stopping saves the best model unless it is told not to", "[config]") {
+  const std::string text = "data: {train: [a], validation: [b]}\nearly_stopping: {patience: 2}\n";
+  CHECK(values_of(text).checkpoint.save_best);
+  CHECK_FALSE(values_of(text, {"checkpoint.save_best=false"}).checkpoint.save_best);
+  CHECK_FALSE(values_of(text, {"early_stopping.patience=0"}).checkpoint.save_best);
+}
+
+TEST_CASE("weights are a list of numbers, one for each entry of the data", "[config]") {
+  const RunConfig c = values_of("data: {train: [a, b], weights: [1e-3, 2]}");
+  CHECK(c.data.weights == std::vector<double>{0.001, 2.0});
+  CHECK(values_of("data: {train: a, weights: 0.5}").data.weights == std::vector<double>{0.5});
+  CHECK(values_of("data: {train: [a, b], weights: []}").data.weights.empty());
+  const LoadedConfig loaded = load_text("data: {train: [a, b], weights: [0.1, 3]}", "run.yaml");
+  CHECK_THAT(loaded.resolved_yaml, Catch::Contains("  weights: [0.1, 3.0]\n"));
+  CHECK(values_of(loaded.resolved_yaml) == loaded.values);
+}
+
+TEST_CASE("configs and keys are told as JSON", "[config]") {
+  const LoadedConfig loaded = load_text(
+      "data: {train: [a, b], weights: [1, 2]}\nbatch: {micro_sequences: auto}\nsamples: {prompt: "
+      "\"\\x85\\n\\\"\"}\n",
+      "run.yaml");
+  const auto shown = nlohmann::json::parse(show_json(loaded));
+  CHECK(shown["config"]["data"]["weights"] == std::vector<double>{1.0, 2.0});
+  CHECK(shown["config"]["batch"]["micro_sequences"] == "auto");
+  CHECK(shown["config"]["initialize_from"].is_null());
+  CHECK(shown["config"]["samples"]["prompt"] == "\xc2\x85\n\"");
+  CHECK(shown["origins"]["data.train"] == "run.yaml:1");
+  CHECK(shown["origins"].size() == schema().size());
+
+  const auto all = nlohmann::json::parse(explain_json(""));
+  CHECK(all["keys"].size() == schema().size() + 1);  // and `include`
+  CHECK(all["sections"].size() == sections().size());
+  const auto one = nlohmann::json::parse(explain_json("optimizer.epsilon"));
+  REQUIRE(one["keys"].size() == 1);
+  CHECK(one["sections"].empty());
+  CHECK(one["keys"][0]["default"] == 1e-8);
+  CHECK(one["keys"][0]["range"]["low_included"] == false);
+  CHECK(nlohmann::json::parse(explain_json("batch"))["keys"].size() == 5);
+  CHECK_THROWS_AS(explain_json("nonsense"), UsageError);
+}
+
+TEST_CASE("ten typical mistakes get these messages", "[config]") {
+  const Path golden = test::source_directory() / "tests/config/typical_mistakes.txt";
+  CHECK(typical_mistakes_markdown() == read_file(golden));
+  CHECK_THAT(reference_markdown(), Catch::EndsWith(typical_mistakes_markdown()));
 }
 
 TEST_CASE("a config may begin with a byte order mark and end its lines with CR LF", "[config]") {

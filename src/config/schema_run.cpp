@@ -1,0 +1,58 @@
+#include "src/config/schema_rows.h"
+
+namespace ovid::config {
+namespace {
+
+void add_run(std::vector<Key>& keys) {
+  keys.push_back(joined(
+      bind<&RunConfig::run, &RunSection::name>(),
+      {.path = "run.name",
+       .type = Type::kFolderName,
+       .documentation =
+           "The run's name, and its folder's. Two runs of different configs need two names."}));
+  keys.push_back(joined(
+      bind<&RunConfig::run, &RunSection::directory>(),
+      {.path = "run.directory",
+       .type = Type::kPath,
+       .documentation = "The folder that holds the run's folder. Made where it is absent."}));
+  keys.push_back(
+      joined(bind<&RunConfig::run, &RunSection::seed>(),
+             {.path = "run.seed",
+              .type = Type::kInteger,
+              .range = {0, 9007199254740991.0},  // 2^53 − 1: every JSON reader keeps it whole
+              .documentation = "The seed of the initial weights, the data's order, dropout and "
+                               "samples. The same seed, config, "
+                               "build and machine give the same run, bit by bit."}));
+}
+
+void add_device(std::vector<Key>& keys) {
+  keys.push_back(
+      joined(bind<&RunConfig::device, &DeviceSection::kind>(),
+             {.path = "device.kind",
+              .type = Type::kChoice,
+              .choices = names_of<DeviceKindChoice>(),
+              .documentation = "`auto` takes a GPU where the build and the machine have one."}));
+  keys.push_back(joined(
+      bind<&RunConfig::device, &DeviceSection::threads>(),
+      {.path = "device.threads",
+       .type = Type::kInteger,
+       .range = {0, 4096},
+       .documentation = "Threads of the CPU's work; 0 takes all cores that this process may use. "
+                        "The results do not depend on it."}));
+  keys.push_back(joined(
+      bind<&RunConfig::precision>(),
+      {.path = "precision",
+       .type = Type::kChoice,
+       .choices = names_of<Precision>(),
+       .documentation =
+           "The numbers of activations and products. `bfloat16` keeps float32 master weights."}));
+}
+
+}  // namespace
+
+void add_run_rows(std::vector<Key>& keys) {
+  add_run(keys);
+  add_device(keys);
+}
+
+}  // namespace ovid::config
