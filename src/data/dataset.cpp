@@ -8,6 +8,7 @@
 
 #include "src/core/checksum.h"
 #include "src/core/error.h"
+#include "src/data/sequence_order.h"
 
 namespace ovid::data {
 namespace {
@@ -137,6 +138,12 @@ void TokenDataset::check_vocabulary(std::int64_t vocabulary_size) const {
 }
 
 std::string TokenDataset::fingerprint() const {
+  return check_and_fingerprint(kMaxVocabularySize);
+}
+
+std::string TokenDataset::check_and_fingerprint(std::int64_t vocabulary_size) const {
+  // Tokens that are checked are still in the cache when they are hashed.
+  constexpr std::size_t kBlock = std::size_t{1} << 16;
   Checksum checksum;
   const auto add_number = [&](std::uint64_t value) {
     checksum.update(std::as_bytes(std::span(&value, 1)));
@@ -146,10 +153,26 @@ std::string TokenDataset::fingerprint() const {
     shard.check_unchanged();
     add_number(shard.tokens().size());
     add_number(has_mask_ ? 1 : 0);
-    checksum.update(std::as_bytes(shard.tokens()));
+    const std::size_t tokens = shard.tokens().size();
+    for (std::size_t first = 0; first < tokens; first += kBlock) {
+      const std::size_t count = std::min(kBlock, tokens - first);
+      data::check_vocabulary(shard, vocabulary_size, first, count);
+      checksum.update(std::as_bytes(shard.tokens().subspan(first, count)));
+    }
     if (has_mask_) checksum.update(std::as_bytes(*shard.mask()));
   }
   return checksum.digest();
+}
+
+std::int64_t checked_sequence_count(const TokenDataset& dataset, std::int64_t length) {
+  if (length < 1) throw UsageError(fmt::format("a sequence of {} tokens is not possible", length));
+  const std::int64_t n = sequence_count(dataset.total_tokens(), length);
+  if (n > 0) return n;
+  throw DataError(
+      fmt::format("the data set has {} tokens ({} and {} more files), and one sequence "
+                  "of {} needs {}; add texts, or use a shorter length",
+                  dataset.total_tokens(), dataset.shards().front().path().string(),
+                  dataset.shards().size() - 1, length, length + 1));
 }
 
 }  // namespace ovid::data

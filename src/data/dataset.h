@@ -43,6 +43,9 @@ class TokenDataset {
   // names are left out, so that a data set may move. Reads everything, and so notices any change.
   std::string fingerprint() const;
 
+  // check_vocabulary and fingerprint in one pass over the data.
+  std::string check_and_fingerprint(std::int64_t vocabulary_size) const;
+
  private:
   struct Location {
     std::size_t shard;
@@ -55,5 +58,9 @@ class TokenDataset {
   std::vector<std::int64_t> starts_;  // the first token of each shard, then the total
   bool has_mask_ = false;
 };
+
+// How many sequences of `length` tokens, and the target of the last, the data set holds (see
+// sequence_count). Throws DataError where it holds not even one, UsageError for a length below 1.
+std::int64_t checked_sequence_count(const TokenDataset& dataset, std::int64_t length);
 
 }  // namespace ovid::data

@@ -55,4 +55,8 @@ SequencePosition sequence_at(SequenceOrder order, std::uint64_t seed, std::int64
   return {position.epoch, permuted(position.index, n, key)};
 }
 
+std::uint64_t source_seed(std::uint64_t seed, std::size_t source) {
+  return source == 0 ? seed : mixed(mixed(seed) + source * kGolden);
+}
+
 }  // namespace ovid::data

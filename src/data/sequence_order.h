@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 // Which sequence a run reads when. Pure functions: the order is the same for every number of ranks
@@ -31,5 +32,9 @@ std::int64_t permuted(std::int64_t position, std::int64_t n, std::uint64_t key);
 // means the same tokens.
 SequencePosition sequence_at(SequenceOrder order, std::uint64_t seed, std::int64_t n,
                              std::int64_t consumed);
+
+// The seed of one source of a run: the run's own for source 0, so that a single source reads in the
+// order of an unweighted run; for each other its own, so that equal sources are shuffled apart.
+std::uint64_t source_seed(std::uint64_t seed, std::size_t source);
 
 }  // namespace ovid::data

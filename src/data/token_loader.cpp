@@ -18,16 +18,42 @@ constexpr std::int64_t kMostSequences = std::int64_t{1} << 60;
 // Of one batch: 2^33 tokens are 64 GiB with their targets.
 constexpr std::uint64_t kMostBatchTokens = std::uint64_t{1} << 33;
 
-std::int64_t checked_sequences(const TokenDataset& dataset, std::int64_t length) {
-  if (length < 1) throw UsageError(fmt::format("a sequence of {} tokens is not possible", length));
-  const std::int64_t n = sequence_count(dataset.total_tokens(), length);
-  if (n > 0) return n;
-  throw DataError(
-      fmt::format("the data set has {} tokens ({} and {} more files), and one sequence "
-                  "of {} needs {}; add texts, or use a shorter length",
-                  dataset.total_tokens(), dataset.shards().front().path().string(),
-                  dataset.shards().size() - 1, length, length + 1));
-}
+// Where the run's sequences lie: the sources, how many sequences each has, and the two pure
+// functions that order them.
+class SequenceTable {
+ public:
+  struct Place {
+    const TokenDataset& dataset;
+    std::int64_t first_token;
+    std::int64_t id;  // source after source
+  };
+
+  SequenceTable(const TokenSources& sources, const TokenLoaderOptions& options)
+      : sources_(sources), options_(options), first_ids_{0} {
+    for (const TokenDataset& dataset : sources.datasets()) {
+      first_ids_.push_back(first_ids_.back() + checked_sequence_count(dataset, options.length));
+      has_mask_ = has_mask_ || dataset.has_mask();
+    }
+  }
+
+  Place at(std::int64_t consumed) const {
+    const MixtureSchedule::Turn turn = sources_.schedule().at(consumed);
+    const std::int64_t first_id = first_ids_[turn.source];
+    const std::int64_t n = first_ids_[turn.source + 1] - first_id;
+    const std::uint64_t seed = source_seed(options_.seed, turn.source);
+    const std::int64_t index = sequence_at(options_.order, seed, n, turn.consumed).index;
+    return {sources_.datasets()[turn.source], index * options_.length, first_id + index};
+  }
+
+  std::int64_t sequences() const { return first_ids_.back(); }
+  bool has_mask() const { return has_mask_; }  // at least one source has
+
+ private:
+  TokenSources sources_;
+  TokenLoaderOptions options_;
+  std::vector<std::int64_t> first_ids_;  // of each source, then the number of all sequences
+  bool has_mask_ = false;
+};
 
 void check_range(std::int64_t first, std::int64_t count, std::int64_t length) {
   const auto batch_tokens =
@@ -44,25 +70,21 @@ void check_range(std::int64_t first, std::int64_t count, std::int64_t length) {
   }
 }
 
-}  // namespace
-
-void load_batch(const TokenDataset& dataset, const TokenLoaderOptions& options, std::int64_t first,
-                std::int64_t count, TokenBatch& batch) {
-  const std::int64_t n = checked_sequences(dataset, options.length);
-  check_range(first, count, options.length);
-  const auto T = static_cast<std::size_t>(options.length);
+void load(const SequenceTable& table, std::int64_t length, std::int64_t first, std::int64_t count,
+          TokenBatch& batch) {
+  check_range(first, count, length);
+  const auto T = static_cast<std::size_t>(length);
   batch.count = count;
-  batch.length = options.length;
+  batch.length = length;
   batch.tokens.resize(static_cast<std::size_t>(count) * T);
   batch.targets.resize(batch.tokens.size());
   batch.sequence_ids.resize(static_cast<std::size_t>(count));
   std::vector<std::uint16_t> window(T + 1);
-  std::vector<std::uint8_t> mask(dataset.has_mask() ? T + 1 : 0);
+  std::vector<std::uint8_t> mask(table.has_mask() ? T + 1 : 0);
   for (std::size_t row = 0; row < batch.sequence_ids.size(); ++row) {
-    const std::int64_t consumed = first + static_cast<std::int64_t>(row);
-    const std::int64_t id = sequence_at(options.order, options.seed, n, consumed).index;
-    batch.sequence_ids[row] = id;
-    dataset.copy(id * options.length, window, mask);
+    const SequenceTable::Place place = table.at(first + static_cast<std::int64_t>(row));
+    batch.sequence_ids[row] = place.id;
+    place.dataset.copy(place.first_token, window, mask);
     for (std::size_t t = 0; t < T; ++t) {
       batch.tokens[row * T + t] = window[t];
       const bool counts = mask.empty() || mask[t + 1] != 0;
@@ -71,15 +93,21 @@ void load_batch(const TokenDataset& dataset, const TokenLoaderOptions& options, 
   }
 }
 
+}  // namespace
+
+void load_batch(const TokenSources& sources, const TokenLoaderOptions& options, std::int64_t first,
+                std::int64_t count, TokenBatch& batch) {
+  load(SequenceTable(sources, options), options.length, first, count, batch);
+}
+
 // One thread, one request at a time: the consumer posts the range that it will probably ask for
 // next, and takes the batch when it does. `front_` belongs to the consumer; `back_` to the thread
 // while `state_` is kRequested.
 class TokenLoader::Prefetcher {
  public:
-  Prefetcher(const TokenDataset& dataset, const TokenLoaderOptions& options, std::int64_t cursor)
-      : dataset_(dataset),
+  Prefetcher(const TokenSources& sources, const TokenLoaderOptions& options, std::int64_t cursor)
+      : table_(sources, options),
         options_(options),
-        sequences_per_epoch_(checked_sequences(dataset, options.length)),
         cursor_(cursor),
         thread_([this](std::stop_token stop) { run(stop); }) {}
 
@@ -91,21 +119,21 @@ class TokenLoader::Prefetcher {
                                    count, options_.ranks));
     }
     const std::int64_t first = cursor_ + options_.rank * count;
-    if (!take_prepared(first, count)) load_batch(dataset_, options_, first, count, front_);
+    if (!take_prepared(first, count)) load(table_, options_.length, first, count, front_);
     cursor_ += static_cast<std::int64_t>(*consumed);
     post(cursor_ + options_.rank * count, count);
     return front_;
   }
 
   std::int64_t cursor() const { return cursor_; }
-  std::int64_t sequences_per_epoch() const { return sequences_per_epoch_; }
+  std::int64_t sequences_per_epoch() const { return table_.sequences(); }
 
   std::int64_t count_targets(std::int64_t first, std::int64_t count) const {
     if (count == 0) return 0;
     if (first < 0 || count < 0 || first > kMostSequences - count) {
       throw UsageError(fmt::format("{} sequences from {} on are not part of a run", count, first));
     }
-    if (!dataset_.has_mask()) {
+    if (!table_.has_mask()) {
       const auto targets = checked_multiply(static_cast<std::uint64_t>(count),
                                             static_cast<std::uint64_t>(options_.length));
       if (!targets || *targets > (1ull << 62)) {
@@ -116,8 +144,8 @@ class TokenLoader::Prefetcher {
     }
     std::int64_t targets = 0;
     for (std::int64_t i = first; i < first + count; ++i) {
-      const auto at = sequence_at(options_.order, options_.seed, sequences_per_epoch_, i);
-      targets += dataset_.count_unmasked(at.index * options_.length + 1, options_.length);
+      const SequenceTable::Place place = table_.at(i);
+      targets += place.dataset.count_unmasked(place.first_token + 1, options_.length);
     }
     return targets;
   }
@@ -156,7 +184,7 @@ class TokenLoader::Prefetcher {
       lock.unlock();
       State result = State::kReady;
       try {
-        load_batch(dataset_, options_, first, count, back_);
+        load(table_, options_.length, first, count, back_);
       } catch (const std::exception&) {
         result = State::kIdle;
       }
@@ -167,9 +195,8 @@ class TokenLoader::Prefetcher {
     }
   }
 
-  const TokenDataset& dataset_;
+  const SequenceTable table_;
   const TokenLoaderOptions options_;
-  const std::int64_t sequences_per_epoch_;
   std::int64_t cursor_;
   TokenBatch front_;
   TokenBatch back_;
@@ -181,7 +208,7 @@ class TokenLoader::Prefetcher {
   std::jthread thread_;  // last: it is joined before what it uses goes away
 };
 
-TokenLoader::TokenLoader(const TokenDataset& dataset, const TokenLoaderOptions& options,
+TokenLoader::TokenLoader(const TokenSources& sources, const TokenLoaderOptions& options,
                          std::int64_t cursor) {
   constexpr std::int64_t kMostRanks = 1 << 20;
   if (options.ranks < 1 || options.ranks > kMostRanks || options.rank < 0 ||
@@ -193,7 +220,7 @@ TokenLoader::TokenLoader(const TokenDataset& dataset, const TokenLoaderOptions& 
     throw UsageError(
         fmt::format("a data cursor of {} sequences is outside 0 to {}", cursor, kMostSequences));
   }
-  prefetcher_ = std::make_unique<Prefetcher>(dataset, options, cursor);
+  prefetcher_ = std::make_unique<Prefetcher>(sources, options, cursor);
 }
 
 TokenLoader::~TokenLoader() = default;

@@ -6,6 +6,7 @@
 
 #include "src/data/dataset.h"
 #include "src/data/sequence_order.h"
+#include "src/data/token_mixture.h"
 
 namespace ovid::data {
 
@@ -26,18 +27,22 @@ struct TokenBatch {
   std::vector<std::int32_t> tokens;  // (count, length)
   std::vector<std::int32_t>
       targets;  // (count, length): the token after; kIgnoreTarget where masked
-  std::vector<std::int64_t> sequence_ids;  // (count): which sequences of the data set these are
+  // (count): which sequences of the data set these are; those of a mixture are numbered source
+  // after source
+  std::vector<std::int64_t> sequence_ids;
 };
 
 // The batches of one rank, in the order of the run. The batch after the current one is prepared by
-// a thread while the current one is computed on. Not for use from several threads at once; the data
-// set must outlive the loader.
+// a thread while the current one is computed on. Which sequences these are is a pure function of
+// (sources, weights, seed, sequences consumed): MixtureSchedule says whose turn it is, and
+// sequence_at which of that source's sequences follows. Not for use from several threads at once;
+// the data must outlive the loader.
 class TokenLoader {
  public:
   // `cursor` is the number of sequences that all ranks consumed before: any value costs the same.
-  // Throws DataError where the data set holds no sequence of options.length + 1 tokens, UsageError
+  // Throws DataError where a source holds no sequence of options.length + 1 tokens, UsageError
   // for a length below 1, a rank outside [0, ranks) or a negative cursor.
-  TokenLoader(const TokenDataset& dataset, const TokenLoaderOptions& options,
+  TokenLoader(const TokenSources& sources, const TokenLoaderOptions& options,
               std::int64_t cursor = 0);
   ~TokenLoader();
   TokenLoader(const TokenLoader&) = delete;
@@ -51,6 +56,7 @@ class TokenLoader {
 
   // Sequences consumed by all ranks so far: what a checkpoint keeps.
   std::int64_t cursor() const;
+  // Sequences of all sources. A weighted source is read more or less often than once an epoch.
   std::int64_t sequences_per_epoch() const;
 
   // How many targets of the run's sequences [first, first + count) count: what the mean loss of a
@@ -64,7 +70,7 @@ class TokenLoader {
 
 // Fills `batch` with the run's sequences [first, first + count). What TokenLoader does, without its
 // thread.
-void load_batch(const TokenDataset& dataset, const TokenLoaderOptions& options, std::int64_t first,
+void load_batch(const TokenSources& sources, const TokenLoaderOptions& options, std::int64_t first,
                 std::int64_t count, TokenBatch& batch);
 
 }  // namespace ovid::data

@@ -198,7 +198,13 @@ Path mask_path_of(const Path& shard) {
 void check_vocabulary(const TokenShard& shard, std::int64_t vocabulary_size) {
   if (vocabulary_size >= kMaxVocabularySize) return;
   shard.check_unchanged();
-  const std::span<const std::uint16_t> tokens = shard.tokens();
+  check_vocabulary(shard, vocabulary_size, 0, shard.tokens().size());
+}
+
+void check_vocabulary(const TokenShard& shard, std::int64_t vocabulary_size, std::size_t first,
+                      std::size_t count) {
+  if (vocabulary_size >= kMaxVocabularySize) return;
+  const std::span<const std::uint16_t> tokens = shard.tokens().subspan(first, count);
   // Blocks of a constant length become SIMD code; only a block that holds a bad token is searched
   // for it.
   constexpr std::size_t kBlock = 4096;
@@ -217,7 +223,7 @@ void check_vocabulary(const TokenShard& shard, std::int64_t vocabulary_size) {
     throw DataError(
         fmt::format("token {} at index {} of {} is outside the vocabulary of {}; "
                     "encode the texts with the model's tokenizer",
-                    *bad, begin + static_cast<std::size_t>(bad - block.begin()),
+                    *bad, first + begin + static_cast<std::size_t>(bad - block.begin()),
                     shard.path().string(), vocabulary_size));
   }
 }

@@ -57,5 +57,9 @@ Path mask_path_of(const Path& shard);
 // Reads every token. Throws DataError naming file, index and token where one is not below
 // `vocabulary_size`.
 void check_vocabulary(const TokenShard& shard, std::int64_t vocabulary_size);
+// The same of the tokens [first, first + count) alone, which must be in the shard; whether the file
+// is still as it was is the caller's to check.
+void check_vocabulary(const TokenShard& shard, std::int64_t vocabulary_size, std::size_t first,
+                      std::size_t count);
 
 }  // namespace ovid::data

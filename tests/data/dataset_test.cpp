@@ -113,6 +113,19 @@ TEST_CASE("the fingerprint follows content and order, not names", "[data]") {
   CHECK(fingerprint_of(other) != original);
 }
 
+TEST_CASE("one pass checks the vocabulary and gives the same fingerprint", "[data]") {
+  const test::TemporaryDirectory folder;
+  write_three(folder);
+  auto tokens = counting(200'000);  // several blocks of the pass; wraps around at 65,536
+  for (auto& token : tokens) token %= 5000;
+  tokens[150'001] = 5003;
+  test::write_shard(folder / "train_000003.bin", tokens);
+  const TokenDataset dataset({pattern_in(folder)});
+  CHECK(dataset.check_and_fingerprint(5004) == dataset.fingerprint());
+  CHECK_THROWS_WITH(dataset.check_and_fingerprint(5003),
+                    Contains("token 5003 at index 150001 of") && Contains("train_000003.bin"));
+}
+
 TEST_CASE("a shard that is cut in use is an error, not a crash", "[data]") {
   const test::TemporaryDirectory folder;
   test::write_shard(folder / "train_000000.bin", counting(60000));
