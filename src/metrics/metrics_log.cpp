@@ -10,11 +10,13 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/metrics/append_whole.h"
 
 namespace ovid::metrics {
 namespace {
@@ -23,6 +25,11 @@ std::string json_number(double value) {
   if (std::isnan(value)) return "\"nan\"";
   if (std::isinf(value)) return value > 0 ? "\"inf\"" : "\"-inf\"";
   return fmt::format("{}", value);
+}
+
+std::string json_string(const std::string& text) {
+  using nlohmann::json;
+  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 // Where the last whole row ends; nothing for what is not a regular file, or cannot be read.
@@ -56,40 +63,33 @@ void cut_torn_row(int descriptor, const Path& path) {
   }
 }
 
-// Bytes of `text` that were written; less than all of them leaves the reason in errno.
-std::size_t write_as_far_as_possible(int descriptor, std::string_view text) {
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t count = ::write(descriptor, text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
-    done += static_cast<std::size_t>(count);
-  }
-  return done;
-}
-
-// Takes the last `bytes` off the file.
-bool shorten(int descriptor, std::size_t bytes) {
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0 || status.st_size < static_cast<off_t>(bytes)) return false;
-  return ::ftruncate(descriptor, status.st_size - static_cast<off_t>(bytes)) == 0;
-}
-
 }  // namespace
 
 std::string to_json(const StepRow& row) {
+  const std::string flops = row.flops_per_second ? fmt::format(R"("flops_per_second":{},)",
+                                                               json_number(*row.flops_per_second))
+                                                 : "";
   return fmt::format(R"({{"step":{},"loss":{},"gradient_norm":{},"learning_rate":{},)"
-                     R"("tokens":{},"tokens_per_second":{},"time":{}}})",
+                     R"("tokens":{},"tokens_per_second":{},{}"time":{}}})",
                      row.step, json_number(row.loss), json_number(row.gradient_norm),
                      json_number(row.learning_rate), row.tokens, json_number(row.tokens_per_second),
-                     json_number(row.time));
+                     flops, json_number(row.time));
 }
 
 std::string to_json(const ValidationRow& row) {
+  const std::string average = row.average_validation_loss
+                                  ? fmt::format(R"("average_validation_loss":{},)",
+                                                json_number(*row.average_validation_loss))
+                                  : "";
   return fmt::format(
-      R"({{"step":{},"validation_loss":{},"tokens":{},"validation_tokens":{},"time":{}}})",
-      row.step, json_number(row.validation_loss), row.tokens, row.validation_tokens,
+      R"({{"step":{},"validation_loss":{},{}"tokens":{},"validation_tokens":{},"time":{}}})",
+      row.step, json_number(row.validation_loss), average, row.tokens, row.validation_tokens,
       json_number(row.time));
+}
+
+std::string to_json(const EventRow& row) {
+  return fmt::format(R"({{"step":{},"event":{},"message":{},"time":{}}})", row.step,
+                     json_string(row.event), json_string(row.message), json_number(row.time));
 }
 
 double now() {
@@ -118,12 +118,15 @@ void MetricsLog::append(const StepRow& row) {
 void MetricsLog::append(const ValidationRow& row) {
   append_line(to_json(row));
 }
+void MetricsLog::append(const EventRow& row) {
+  append_line(to_json(row));
+}
 
 void MetricsLog::append_line(const std::string& json) {
   // A rest of a row that could not be cut off is at least kept apart from this one.
   const std::string line = (torn_ ? "\n" : "") + json + "\n";
-  const std::size_t written = write_as_far_as_possible(descriptor_, line);
-  if (written == line.size()) {
+  const AppendResult result = append_whole(descriptor_, line);
+  if (result == AppendResult::kWritten) {
     torn_ = false;
     if (failing_)
       log::warning(fmt::format("{} takes rows again; {} are lost", path_.string(), dropped_rows_));
@@ -132,7 +135,7 @@ void MetricsLog::append_line(const std::string& json) {
   }
   const int reason = errno;
   ++dropped_rows_;
-  if (written > 0 && !shorten(descriptor_, written)) torn_ = true;
+  if (result == AppendResult::kTorn) torn_ = true;
   if (!failing_) {
     log::warning(fmt::format(
         "cannot write {}: {}; training goes on, and its rows are dropped until that is cured",

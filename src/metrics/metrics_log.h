@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "src/core/file.h"
@@ -15,7 +16,8 @@ struct StepRow {
   double learning_rate = 0.0;
   std::int64_t tokens = 0;  // trained on since the start of the run
   double tokens_per_second = 0.0;
-  double time = 0.0;  // seconds since 1970-01-01 UTC
+  double time = 0.0;                                      // seconds since 1970-01-01 UTC
+  std::optional<double> flops_per_second = std::nullopt;  // achieved; no key where absent
 };
 
 struct ValidationRow {
@@ -23,6 +25,16 @@ struct ValidationRow {
   double validation_loss = 0.0;
   std::int64_t tokens = 0;             // trained on since the start of the run
   std::int64_t validation_tokens = 0;  // over which the loss is the mean
+  double time = 0.0;
+  std::optional<double> average_validation_loss = std::nullopt;  // of averaged weights; else no key
+};
+
+// What the log names beside the curves: "resumed", "checkpoint", "skipped_update", "early_stop",
+// "failed_save", "stopped", "diverged", ... Rows of this kind repeat no step's row.
+struct EventRow {
+  std::int64_t step = 0;
+  std::string event;    // one word, of lower-case letters and underscores
+  std::string message;  // for people; any bytes: invalid UTF-8 becomes U+FFFD
   double time = 0.0;
 };
 
@@ -32,6 +44,7 @@ struct ValidationRow {
 // divergence from a missing value.
 std::string to_json(const StepRow& row);
 std::string to_json(const ValidationRow& row);
+std::string to_json(const EventRow& row);
 
 // Seconds since 1970-01-01 UTC, for the rows' `time`.
 double now();
@@ -50,6 +63,7 @@ class MetricsLog {
 
   void append(const StepRow& row);
   void append(const ValidationRow& row);
+  void append(const EventRow& row);
   void append_line(const std::string& json);  // a JSON object without line ends
   std::int64_t dropped_rows() const { return dropped_rows_; }
 

@@ -25,6 +25,14 @@ std::string gradient_norm_text(double value) {
                                          : fmt::format("{:.2f}", value);
 }
 
+// "412 GFLOP/s 78 %"; without the share where the peak is unknown.
+std::string arithmetic_speed(double flops, double peak) {
+  const std::string speed = flops < 999.5e9 ? three_digits(flops * 1e-9) + " GFLOP/s"
+                                            : three_digits(flops * 1e-12) + " TFLOP/s";
+  if (!std::isfinite(peak) || peak <= 0.0) return speed;
+  return fmt::format("{} {:.0f} %", speed, 100.0 * flops / peak);
+}
+
 std::string bar(double share) {
   const int full = std::clamp(static_cast<int>(share * kBarCells), 0, kBarCells);
   return fmt::format("[{:=<{}}{:{}}]  ", "", full, "", kBarCells - full);
@@ -58,8 +66,9 @@ std::string format_duration(double seconds) {
   return fmt::format("{}d{:02}h", hours / 24, hours % 24);
 }
 
-std::string format_progress(const ProgressStep& step, std::int64_t total_steps,
+std::string format_progress(const ProgressStep& step, const ProgressOptions& options,
                             const RateEstimator& rate, int width) {
+  const std::int64_t total_steps = options.total_steps;
   const double share =
       total_steps > 0 ? static_cast<double>(step.step) / static_cast<double>(total_steps) : 1.0;
   std::vector<std::string> fields;
@@ -72,6 +81,10 @@ std::string format_progress(const ProgressStep& step, std::int64_t total_steps,
     fields.push_back(format_count(*speed) + " tok/s");
   const auto left = rate.seconds_left(total_steps - step.step);
   if (left && step.step < total_steps) fields.push_back("ETA " + format_duration(*left));
+  if (step.validation_loss) fields.push_back(fmt::format("val {:.3f}", *step.validation_loss));
+  if (const auto flops = rate.flops_per_second())
+    fields.push_back(arithmetic_speed(*flops, options.peak_flops_per_second));
+  if (step.epoch) fields.push_back(fmt::format("epoch {:.2f}", *step.epoch));
 
   std::string line = fields.front();
   const auto limit = static_cast<std::size_t>(std::max(0, width));

@@ -86,7 +86,7 @@ void ProgressLine::write(const std::string& bytes) const {
 void ProgressLine::update(const ProgressStep& step) {
   const std::lock_guard guard(lock_);
   if (finished_) return;
-  rate_.add_step(step.seconds, step.tokens);
+  rate_.add_step(step.seconds, step.tokens, step.flops);
   newest_ = step;
   newest_drawn_ = false;
   const double time = options_.clock ? options_.clock() : monotonic_seconds();
@@ -109,13 +109,12 @@ void ProgressLine::draw() {
   drawn_once_ = true;
   newest_drawn_ = true;
   if (!options_.terminal) {
-    write(format_progress(newest_, options_.total_steps, rate_, 0) + "\n");
+    write(format_progress(newest_, options_, rate_, 0) + "\n");
     return;
   }
   const int width = options_.current_width ? options_.current_width() : options_.width;
   // One column stays free: a character in the last one makes some terminals begin a new line.
-  write("\r" + format_progress(newest_, options_.total_steps, rate_, width > 1 ? width - 1 : 1) +
-        "\x1b[K");
+  write("\r" + format_progress(newest_, options_, rate_, width > 1 ? width - 1 : 1) + "\x1b[K");
   visible_ = true;
 }
 

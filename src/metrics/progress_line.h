@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "src/metrics/rate_estimator.h"
@@ -17,6 +18,9 @@ struct ProgressStep {
   double gradient_norm = 0.0;
   std::int64_t tokens = 0;  // of this step
   double seconds = 0.0;     // of this step alone, without validation and saving
+  double flops = 0.0;       // floating-point operations of this step; 0: unknown
+  std::optional<double> validation_loss = std::nullopt;  // the newest
+  std::optional<double> epoch = std::nullopt;            // passes over the training data so far
 };
 
 struct ProgressOptions {
@@ -24,6 +28,7 @@ struct ProgressOptions {
   bool terminal = false;  // rewrite one line; else plain lines
   int width = 80;         // columns of the terminal
   double plain_every_seconds = 10.0;
+  double peak_flops_per_second = 0.0;             // of the machine, measured; 0: unknown
   std::function<int()> current_width;             // asked at each drawing where set
   std::function<double()> clock;                  // monotonic seconds
   std::function<void(const std::string&)> write;  // bytes for the terminal
@@ -66,10 +71,11 @@ class ProgressLine {
   bool finished_ = false;
 };
 
-// "step 120/2000   6.0 %  loss 3.412  lr 6.0e-04  |g| 1.32  12.3k tok/s  ETA 3m12s", with a bar in
-// front where `width` leaves room for one; whole fields are left out from the right until the rest
-// fits `width` columns (0: no limit).
-std::string format_progress(const ProgressStep& step, std::int64_t total_steps,
+// "step 120/2000   6.0 %  loss 3.412  lr 6.0e-04  |g| 1.32  12.3k tok/s  ETA 3m12s  val 3.501
+// 412 GFLOP/s 78 %  epoch 0.31" in one line, with a bar in front where `width` leaves room for one;
+// whole fields are left out from the right until the rest fits `width` columns (0: no limit). The
+// share is of peak_flops_per_second. What is unknown has no field.
+std::string format_progress(const ProgressStep& step, const ProgressOptions& options,
                             const RateEstimator& rate, int width);
 
 std::string format_count(double value);       // three digits: 950, 12.3k, 4.56M

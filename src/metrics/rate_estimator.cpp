@@ -18,15 +18,17 @@ std::optional<double> median(std::vector<double> values) {
 
 RateEstimator::RateEstimator(std::size_t window) : window_(std::max<std::size_t>(1, window)) {}
 
-void RateEstimator::add_step(double seconds, std::int64_t tokens) {
+void RateEstimator::add_step(double seconds, std::int64_t tokens, double flops) {
   if (!std::isfinite(seconds) || seconds <= 0.0) return;
   const double speed = static_cast<double>(tokens) / seconds;
   if (seconds_.size() < window_) {
     seconds_.push_back(seconds);
     speeds_.push_back(speed);
+    flops_.push_back(flops / seconds);
   } else {
     seconds_[next_] = seconds;
     speeds_[next_] = speed;
+    flops_[next_] = flops / seconds;
   }
   next_ = (next_ + 1) % window_;
 }
@@ -37,6 +39,12 @@ std::optional<double> RateEstimator::seconds_per_step() const {
 
 std::optional<double> RateEstimator::tokens_per_second() const {
   return median(speeds_);
+}
+
+std::optional<double> RateEstimator::flops_per_second() const {
+  const std::optional<double> speed = median(flops_);
+  if (!speed || !std::isfinite(*speed) || *speed <= 0.0) return std::nullopt;
+  return speed;
 }
 
 std::optional<double> RateEstimator::seconds_left(std::int64_t steps) const {

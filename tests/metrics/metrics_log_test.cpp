@@ -53,6 +53,19 @@ TEST_CASE("a step's row is one JSON object with the documented keys", "[metrics]
         R"({"step":250,"validation_loss":0.1,"tokens":1000,"validation_tokens":99,"time":1e-300})");
 }
 
+TEST_CASE("a step's row tells the arithmetic speed where it is known", "[metrics]") {
+  StepRow row = step_row(1);
+  row.flops_per_second = 4.125e11;
+  CHECK_THAT(to_json(row), Catch::Contains(R"("flops_per_second":412500000000,"time":)"));
+}
+
+TEST_CASE("an event's row takes any text", "[metrics]") {
+  CHECK(to_json(EventRow{7, "skipped_update", "loss is \"nan\"\n\xff", 1.5}) ==
+        R"({"step":7,"event":"skipped_update","message":"loss is \"nan\"\n)"
+        "\xef\xbf\xbd"
+        R"(","time":1.5})");
+}
+
 TEST_CASE("numbers are the shortest that read back, in every locale; what is not finite is text",
           "[metrics]") {
   const std::string before = std::setlocale(LC_ALL, nullptr);

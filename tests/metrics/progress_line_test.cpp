@@ -33,6 +33,10 @@ ProgressStep at(std::int64_t step) {
   return {step, 3.4119, 6e-4, 1.3249, 1230, 0.1};
 }
 
+ProgressOptions of(std::int64_t total_steps) {
+  return {.total_steps = total_steps};
+}
+
 constexpr const char* kLine =
     "step 120/2000  6.0 %  loss 3.412  lr 6.0e-04  |g| 1.32  12.3k tok/s  ETA 3m08s";
 
@@ -46,32 +50,52 @@ RateEstimator steady_rate() {
 
 TEST_CASE("the line shows the step, the numbers, the speed and the time left", "[metrics]") {
   const RateEstimator rate = steady_rate();
-  CHECK(format_progress(at(120), 2000, rate, 0) == kLine);
-  CHECK(format_progress(at(120), 2000, rate, 78) == kLine);
-  CHECK(format_progress(at(1000), 2000, rate, 110) ==
+  CHECK(format_progress(at(120), of(2000), rate, 0) == kLine);
+  CHECK(format_progress(at(120), of(2000), rate, 78) == kLine);
+  CHECK(format_progress(at(1000), of(2000), rate, 110) ==
         "[==========          ]  step 1000/2000  50.0 %  loss 3.412  lr 6.0e-04  |g| 1.32  12.3k "
         "tok/s  ETA 1m40s");
-  CHECK(format_progress(at(2000), 2000, rate, 0) ==
+  CHECK(format_progress(at(2000), of(2000), rate, 0) ==
         "step 2000/2000  100.0 %  loss 3.412  lr 6.0e-04  |g| 1.32  12.3k tok/s");
-  CHECK(format_progress(at(0), 2000, RateEstimator(), 0) ==
+  CHECK(format_progress(at(0), of(2000), RateEstimator(), 0) ==
         "step 0/2000  0.0 %  loss 3.412  lr 6.0e-04  |g| 1.32");
   ProgressStep diverged = at(1);
   diverged.loss = std::numeric_limits<double>::quiet_NaN();
   diverged.gradient_norm = 12345.0;
-  CHECK(format_progress(diverged, 2, RateEstimator(), 0) ==
+  CHECK(format_progress(diverged, of(2), RateEstimator(), 0) ==
         "step 1/2  50.0 %  loss nan  lr 6.0e-04  |g| 1.2e+04");
+}
+
+TEST_CASE("the line shows the arithmetic speed, its share of the peak, and what else is known",
+          "[metrics]") {
+  RateEstimator rate;
+  rate.add_step(0.1, 1230, 41.2e9);
+  ProgressStep step = at(120);
+  ProgressOptions options = of(2000);
+  const std::string line = kLine;
+  CHECK(format_progress(step, options, rate, 0) == line + "  412 GFLOP/s");
+  options.peak_flops_per_second = 528e9;
+  CHECK(format_progress(step, options, rate, 0) == line + "  412 GFLOP/s 78 %");
+  step.validation_loss = 3.5012;
+  step.epoch = 0.314;
+  CHECK(format_progress(step, options, rate, 0) ==
+        line + "  val 3.501  412 GFLOP/s 78 %  epoch 0.31");
+  CHECK(format_progress(step, options, rate, 100) == line + "  val 3.501");
+  RateEstimator fast;
+  fast.add_step(0.1, 1230, 41.2e12);
+  CHECK_THAT(format_progress(at(120), of(2000), fast, 0), Catch::EndsWith("  412 TFLOP/s"));
 }
 
 TEST_CASE("the line never is wider than the terminal, and whole fields go first", "[metrics]") {
   const RateEstimator rate = steady_rate();
   for (int width = 1; width <= 140; ++width) {
-    const std::string line = format_progress(at(120), 2000, rate, width);
+    const std::string line = format_progress(at(120), of(2000), rate, width);
     CHECK(line.size() <= static_cast<std::size_t>(width));
     CHECK_FALSE(line.empty());
   }
-  CHECK(format_progress(at(120), 2000, rate, 77).ends_with("12.3k tok/s"));
-  CHECK(format_progress(at(120), 2000, rate, 14) == "step 120/2000");
-  CHECK(format_progress(at(120), 2000, rate, 6) == "step 1");
+  CHECK(format_progress(at(120), of(2000), rate, 77).ends_with("12.3k tok/s"));
+  CHECK(format_progress(at(120), of(2000), rate, 14) == "step 120/2000");
+  CHECK(format_progress(at(120), of(2000), rate, 6) == "step 1");
 }
 
 TEST_CASE("counts and durations are short", "[metrics]") {
