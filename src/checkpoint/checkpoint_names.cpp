@@ -32,6 +32,10 @@ std::optional<std::int64_t> parse_step_name(std::string_view name) {
   return step;
 }
 
+std::string pin_name(std::int64_t step) {
+  return step_name(step) + kPinExtension;
+}
+
 std::string unique_name(const char* prefix, std::int64_t step) {
   std::random_device random;
   return fmt::format("{}{}-{:08x}{:08x}", prefix, step_name(step), random(), random());

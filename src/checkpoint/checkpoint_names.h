@@ -15,7 +15,9 @@ inline constexpr const char* kTemporaryPrefix = ".tmp-";  // being written
 inline constexpr const char* kReplacedPrefix = ".old-";  // set aside until its successor is durable
 inline constexpr const char* kTrashPrefix = ".trash-";   // being deleted
 inline constexpr const char* kDamagedPrefix = ".bad-";   // quarantined
+inline constexpr const char* kPinExtension = ".pinned";  // of an empty file beside a checkpoint
 inline constexpr const char* kLatestFile = "latest";
+inline constexpr const char* kAverageFolder = "average";  // inside a checkpoint
 
 Path checkpoints_directory(const Path& run_directory);
 
@@ -23,6 +25,9 @@ Path checkpoints_directory(const Path& run_directory);
 std::string step_name(std::int64_t step);
 // The step of such a name. Nothing for every other name.
 std::optional<std::int64_t> parse_step_name(std::string_view name);
+
+// "step-00001234.pinned", the empty file that keeps a checkpoint from being pruned.
+std::string pin_name(std::int64_t step);
 
 // PREFIX + step_name + "-" + 16 random hexadecimal digits. No clock takes part: clocks jump.
 std::string unique_name(const char* prefix, std::int64_t step);

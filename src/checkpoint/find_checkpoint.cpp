@@ -3,31 +3,13 @@
 #include <algorithm>
 
 #include "src/checkpoint/checkpoint_names.h"
-#include "src/checkpoint/manifest.h"
+#include "src/checkpoint/checkpoint_validity.h"
 #include "src/checkpoint/run_checkpoint.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 
 namespace ovid::checkpoint {
 namespace {
-
-constexpr const char* kRequiredFiles[] = {"model.safetensors", "config.json", "state.json"};
-
-std::vector<std::string> problems_of(const Path& checkpoint, std::int64_t step, HashCheck check) {
-  try {
-    const Manifest manifest = read_manifest(checkpoint);
-    if (manifest.step != step) return {fmt::format("its manifest is of step {}", manifest.step)};
-    std::vector<std::string> problems;
-    for (const char* name : kRequiredFiles) {
-      if (manifest.files.count(name) == 0)
-        problems.push_back(fmt::format("its manifest lacks {}", name));
-    }
-    if (problems.empty()) problems = compare_files(checkpoint, manifest, check);
-    return problems;
-  } catch (const Error& error) {
-    return {error.what()};
-  }
-}
 
 // Renames a damaged checkpoint out of the way. Where that fails (a read-only disk) the search goes
 // on all the same.
@@ -51,6 +33,14 @@ void quarantine(const Path& run_directory, std::int64_t step,
 
 bool begins_with(const std::string& text, const char* prefix) {
   return text.rfind(prefix, 0) == 0;
+}
+
+// The mark of a pinned checkpoint that is no longer there, under this or its quarantined name.
+bool is_orphaned_pin(const Path& path) {
+  if (path.extension() != kPinExtension) return false;
+  const std::string name = path.stem().string();
+  return parse_step_name(name) && !std::filesystem::exists(path.parent_path() / name) &&
+         !std::filesystem::exists(path.parent_path() / (kDamagedPrefix + name));
 }
 
 // A checkpoint that was set aside for its successor, which a crash then prevented.
@@ -86,6 +76,10 @@ void clean_up_unfinished(const Path& run_directory) {
         log::info(fmt::format("removed {}, left by a save that was interrupted", path.string()));
       }
     }
+    // After the checkpoints that were set aside are back.
+    for (const Path& path : leftovers) {
+      if (is_orphaned_pin(path)) std::filesystem::remove(path);
+    }
   } catch (const std::filesystem::filesystem_error& error) {
     throw ResourceError(fmt::format("cannot clean up {}: {}", directory.string(), error.what()));
   }
@@ -96,7 +90,7 @@ std::optional<FoundCheckpoint> find_newest_valid(const Path& run_directory, Hash
   std::reverse(steps.begin(), steps.end());
   for (const std::int64_t step : steps) {
     const Path path = checkpoints_directory(run_directory) / step_name(step);
-    const std::vector<std::string> problems = problems_of(path, step, check);
+    const std::vector<std::string> problems = checkpoint_problems(path, step, check);
     if (problems.empty()) return FoundCheckpoint{path, step, read_state(path)};
     quarantine(run_directory, step, problems);
   }

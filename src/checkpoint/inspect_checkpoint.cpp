@@ -20,6 +20,7 @@ struct Contents {
   std::vector<SafetensorsFile> optimizer;
   ModelTensors model;
   std::string config_json;
+  std::optional<ModelTensors> average = std::nullopt;
 };
 
 Contents read_contents(const Path& directory) {
@@ -32,7 +33,15 @@ Contents read_contents(const Path& directory) {
     contents.manifest = read_manifest(directory);
     for (const Path& path : optimizer_files(directory)) contents.optimizer.emplace_back(path);
   }
+  if (has_average(directory)) contents.average.emplace(directory / kAverageFolder);
   return contents;
+}
+
+// "model.safetensors" or "average/model.safetensors".
+std::string name_within(const Path& directory, const SafetensorsFile& file) {
+  const bool is_average = file.path().parent_path() == directory / kAverageFolder;
+  const std::string name = file.path().filename().string();
+  return is_average ? fmt::format("{}/{}", kAverageFolder, name) : name;
 }
 
 std::uint64_t elements_of(const StoredTensor& tensor) {
@@ -54,6 +63,8 @@ template <class Visit>
 void for_each_file(const Contents& contents, Visit visit) {
   for (const SafetensorsFile& file : contents.model.files()) visit(file);
   for (const SafetensorsFile& file : contents.optimizer) visit(file);
+  if (!contents.average) return;
+  for (const SafetensorsFile& file : contents.average->files()) visit(file);
 }
 
 ordered_json files_of(const Path& directory, const Contents& contents) {
@@ -75,12 +86,12 @@ ordered_json files_of(const Path& directory, const Contents& contents) {
   return files;
 }
 
-ordered_json tensors_of(const Contents& contents) {
+ordered_json tensors_of(const Path& directory, const Contents& contents) {
   ordered_json tensors = ordered_json::array();
   for_each_file(contents, [&](const SafetensorsFile& file) {
     for (const std::string& name : file.names()) {
       const StoredTensor& tensor = file.tensor(name);
-      tensors.push_back({{"file", file.path().filename().string()},
+      tensors.push_back({{"file", name_within(directory, file)},
                          {"name", name},
                          {"dtype", tensor.dtype},
                          {"shape", tensor.shape},
@@ -109,7 +120,7 @@ std::string inspect_json(const Path& directory) {
   }
   document["parameters"] = parameters_in(contents.model);
   document["files"] = files_of(directory, contents);
-  document["tensors"] = tensors_of(contents);
+  document["tensors"] = tensors_of(directory, contents);
   return document.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
@@ -126,8 +137,8 @@ std::string inspect_text(const Path& directory) {
   }
   text += fmt::format("{} parameters\n", parameters_in(contents.model));
   for_each_file(contents, [&](const SafetensorsFile& file) {
-    text += fmt::format("\n{} ({} bytes)\n", file.path().filename().string(),
-                        size_of_file(file.path()));
+    text +=
+        fmt::format("\n{} ({} bytes)\n", name_within(directory, file), size_of_file(file.path()));
     for (const std::string& name : file.names()) {
       const StoredTensor& tensor = file.tensor(name);
       text += fmt::format("  {:<48} {:<5} {}\n", name, tensor.dtype, shape_text(tensor.shape));

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "src/checkpoint/checkpoint_names.h"
 #include "src/checkpoint/json_text.h"
 #include "src/core/checksum.h"
 #include "src/core/error.h"
@@ -48,15 +50,34 @@ void check_own_checksum(const Path& path, std::string text, const std::string& c
     refuse(path, fmt::format("its checksum is {}, it says {}", actual, checksum));
 }
 
+// A name becomes part of a path: it may lead to no other place than the checkpoint itself and its
+// one folder.
+bool is_member_name(std::string_view name) {
+  const std::string folder = std::string(kAverageFolder) + "/";
+  if (name.substr(0, folder.size()) == folder) name.remove_prefix(folder.size());
+  return is_plain_file_name(name) && name != kManifestFile && name != kAverageFolder;
+}
+
+// The library would turn a fraction, or a number that does not fit, into some other one: the result
+// of a conversion beyond the range of the type is undefined.
+template <class T>
+T whole(const nlohmann::json& object, const char* key, const Path& path) {
+  const nlohmann::json& value = object.at(key);
+  const bool fits = value.is_number_unsigned()
+                        ? std::in_range<T>(value.get<std::uint64_t>())
+                        : value.is_number_integer() && std::in_range<T>(value.get<std::int64_t>());
+  if (!fits) refuse(path, fmt::format("{} is no whole number that fits", key));
+  return value.get<T>();
+}
+
 Manifest parse_manifest(const nlohmann::json& document, const Path& path) {
   Manifest manifest;
-  manifest.format_version = document.at("format_version").get<int>();
-  manifest.step = document.at("step").get<std::int64_t>();
+  manifest.format_version = whole<int>(document, "format_version", path);
+  manifest.step = whole<std::int64_t>(document, "step", path);
   manifest.metadata = document.at("metadata").get<Metadata>();
   for (const auto& [name, file] : document.at("files").items()) {
-    if (!is_plain_file_name(name) || name == kManifestFile)
-      refuse(path, fmt::format("the file name '{}'", name));
-    manifest.files[name] = {file.at("bytes").get<std::uint64_t>(),
+    if (!is_member_name(name)) refuse(path, fmt::format("the file name '{}'", name));
+    manifest.files[name] = {whole<std::uint64_t>(file, "bytes", path),
                             file.at("xxh3_128").get<std::string>()};
   }
   return manifest;

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 
+#include "src/checkpoint/checkpoint_names.h"
 #include "src/checkpoint/manifest.h"
 #include "src/checkpoint/parameter_matching.h"
 #include "src/checkpoint/run_checkpoint.h"
@@ -148,6 +149,20 @@ void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> de
 
 void load_parameters(const Path& checkpoint, std::span<const NamedDestination> destinations) {
   read_parameters(checkpoint, destinations);
+}
+
+bool has_average(const Path& checkpoint) {
+  return std::filesystem::is_directory(checkpoint / kAverageFolder);
+}
+
+void load_average(const Path& checkpoint, std::span<const NamedDestination> destinations) {
+  if (!has_average(checkpoint)) {
+    throw CheckpointError(
+        fmt::format("{} holds no average of the weights (no folder {}): it was saved without "
+                    "weight_average.decay",
+                    checkpoint.string(), kAverageFolder));
+  }
+  read_parameters(checkpoint / kAverageFolder, destinations);
 }
 
 }  // namespace ovid::checkpoint

@@ -33,17 +33,27 @@ PendingCheckpoint::~PendingCheckpoint() {
   }
 }
 
+// Where a file goes; makes its folder.
+Path PendingCheckpoint::place_of(const std::string& name) {
+  Path place = temporary_ / name;
+  if (place.parent_path() != temporary_) {
+    make_directories(place.parent_path());
+    manifest_.format_version = kFormatVersion;
+  }
+  return place;
+}
+
 void PendingCheckpoint::add_tensors(const std::string& name, std::span<const NamedTensor> tensors) {
-  manifest_.files[name] = write_safetensors(temporary_ / name, tensors, {{"format", "pt"}});
+  manifest_.files[name] = write_safetensors(place_of(name), tensors, {{"format", "pt"}});
 }
 
 void PendingCheckpoint::add_text(const std::string& name, std::string_view text) {
-  manifest_.files[name] = write_bytes(temporary_ / name, std::as_bytes(std::span(text)));
+  manifest_.files[name] = write_bytes(place_of(name), std::as_bytes(std::span(text)));
 }
 
 void PendingCheckpoint::add_copy(const std::string& name, const Path& source) {
   const MappedFile file(source);
-  manifest_.files[name] = write_bytes(temporary_ / name, file.bytes());
+  manifest_.files[name] = write_bytes(place_of(name), file.bytes());
 }
 
 void PendingCheckpoint::set_previous_aside() {
@@ -75,6 +85,8 @@ Path PendingCheckpoint::commit(const Metadata& metadata) {
   manifest_.metadata = metadata;
   const std::string text = manifest_text(manifest_);
   write_bytes(temporary_ / kManifestFile, std::as_bytes(std::span(text)));
+  if (std::filesystem::exists(temporary_ / kAverageFolder))
+    sync_directory(temporary_ / kAverageFolder);
   sync_directory(temporary_);
   try {
     set_previous_aside();

@@ -21,7 +21,8 @@ class PendingCheckpoint {
   PendingCheckpoint(const PendingCheckpoint&) = delete;
   PendingCheckpoint& operator=(const PendingCheckpoint&) = delete;
 
-  // Each writes and syncs one file. Throws ResourceError.
+  // Each writes and syncs one file, whose name is one that a Manifest may hold. Throws
+  // ResourceError.
   void add_tensors(const std::string& name, std::span<const NamedTensor> tensors);
   void add_text(const std::string& name, std::string_view text);
   void add_copy(const std::string& name, const Path& source);
@@ -31,6 +32,7 @@ class PendingCheckpoint {
   Path commit(const Metadata& metadata);
 
  private:
+  Path place_of(const std::string& name);
   void set_previous_aside();
   void undo_rename();
 

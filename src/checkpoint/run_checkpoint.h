@@ -23,6 +23,9 @@ struct CheckpointContent {
   std::optional<std::int64_t>
       end_of_text;  // id of <|endoftext|> for config.json; absent: see model_config_json
   std::vector<NamedTensor> parameters;  // float32; exactly the tensors of gpt2_tensors(config)
+  // A second set of the same tensors: an average of the weights over time. Goes into average/, a
+  // Hugging Face model directory inside the checkpoint. Empty: there is none.
+  std::vector<NamedTensor> average = {};
   // Into optimizer-00000.safetensors. Any names ("exp_avg.transformer.wte.weight"); a part of a
   // tensor, elements [begin, end) in C order, is named "NAME@begin:end" and is flat.
   std::vector<NamedTensor> optimizer;
@@ -35,8 +38,9 @@ struct CheckpointContent {
 };
 
 struct Retention {
-  int keep_last = 3;                      // at least 1
-  std::optional<std::int64_t> best_step;  // never deleted; nor is step 0
+  int keep_last = 3;  // the newest so many valid ones stay; at least 1
+  std::optional<std::int64_t> best_step = std::nullopt;  // stays; as do step 0 and what is pinned
+  std::int64_t keep_every = 0;                           // steps divisible by it stay; 0: no such
 };
 
 // Writes RUN/checkpoints/step-NNNNNNNN and returns its path; on return it is durable, `latest`
@@ -74,8 +78,9 @@ std::vector<std::string> verify(const Path& directory);
 
 // What a directory holds. As one JSON object: {"path", "step", "format_version", "metadata",
 // "config", "parameters", "files": [{"name", "bytes", "checksum"}], "tensors": [{"file", "name",
-// "dtype", "shape", "bytes"}]}; step, format_version, metadata and checksum are null without a
-// manifest. And as text for people. Throws CheckpointError.
+// "dtype", "shape", "bytes"}]}, with files of the average as "average/NAME"; step, format_version,
+// metadata and checksum are null without a manifest. And as text for people. Throws
+// CheckpointError.
 std::string inspect_json(const Path& directory);
 std::string inspect_text(const Path& directory);
 
@@ -85,6 +90,11 @@ std::string inspect_text(const Path& directory);
 // before anything is written.
 void load_parameters(const Path& checkpoint, std::span<const NamedDestination> destinations);
 void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> destinations);
+
+// Whether a checkpoint holds an average of the weights, and the same filling from it. Throws
+// CheckpointError where it holds none.
+bool has_average(const Path& checkpoint);
+void load_average(const Path& checkpoint, std::span<const NamedDestination> destinations);
 
 // state.json of a checkpoint.
 std::string read_state(const Path& checkpoint);

@@ -37,6 +37,27 @@ void check_manifest(const Path& directory, std::vector<std::string>& problems) {
   }
 }
 
+void check_model(const Path& directory, std::vector<std::string>& problems) {
+  const model::ModelConfig config = read_model_config(directory);
+  const ModelTensors tensors(directory);
+  for (std::string& problem : match_parameters(tensors, gpt2_tensors(config)).problems) {
+    problems.push_back(std::move(problem));
+  }
+}
+
+// The average is a model of the same shape as the weights beside it.
+void check_average(const Path& directory, std::vector<std::string>& problems) {
+  const Path average = directory / kAverageFolder;
+  std::vector<std::string> of_average;
+  collect(of_average, [&] { check_model(average, of_average); });
+  for (const std::string& problem : of_average)
+    problems.push_back(fmt::format("{}: {}", kAverageFolder, problem));
+  if (of_average.empty() && read_model_config(average) != read_model_config(directory)) {
+    problems.push_back(
+        fmt::format("{}/config.json describes another model than config.json", kAverageFolder));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> verify(const Path& directory) {
@@ -50,13 +71,8 @@ std::vector<std::string> verify(const Path& directory) {
   if (std::filesystem::exists(directory / kManifestFile) || has_state) {
     collect(problems, [&] { check_manifest(directory, problems); });
   }
-  collect(problems, [&] {
-    const model::ModelConfig config = read_model_config(directory);
-    const ModelTensors tensors(directory);
-    for (std::string& problem : match_parameters(tensors, gpt2_tensors(config)).problems) {
-      problems.push_back(std::move(problem));
-    }
-  });
+  collect(problems, [&] { check_model(directory, problems); });
+  if (has_average(directory)) collect(problems, [&] { check_average(directory, problems); });
   return problems;
 }
 

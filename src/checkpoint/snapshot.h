@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+
+#include "src/checkpoint/run_checkpoint.h"
+#include "src/memory/arena.h"
+
+namespace ovid::checkpoint {
+
+// A deep copy of a checkpoint's content: tensors without the padding of their rows, and texts. The
+// memory is kept from one copy to the next and grows only where a content needs more.
+class Snapshot {
+ public:
+  // Copies on `threads` threads; the content before is gone. Throws ResourceError where the machine
+  // has not the memory.
+  void copy(const CheckpointContent& content, int threads);
+
+  // The tensors point into this object.
+  const CheckpointContent& content() const { return content_; }
+  std::uint64_t held_bytes() const { return held_bytes_; }
+
+ private:
+  void reserve(std::uint64_t bytes);
+
+  memory::HostBuffer buffer_;
+  std::uint64_t held_bytes_ = 0;
+  CheckpointContent content_;
+};
+
+}  // namespace ovid::checkpoint
