@@ -15,20 +15,35 @@ struct TrainOptions {
   std::string config;
   std::vector<std::string> overrides;  // "key=value"
   int processes = 1;
+  bool profile = false;  // time every op
 };
 ExitCode run_train(const TrainOptions& options);
+
+struct PlanOptions {
+  std::string config;
+  std::vector<std::string> overrides;
+  bool no_timing = false;  // leave the measurement of speed out
+  bool json = false;
+};
+ExitCode run_plan(const PlanOptions& options);
 
 struct GenerateOptions {
   std::string model;
   std::optional<std::string> prompt;
   std::string prompt_ids;  // "1,2,3"
+  std::string prompts;     // a file with a prompt on each line, "-" for standard input
+  bool jsonl = false;      // the lines are JSON objects with a "prompt"
   std::int64_t max_new_tokens = 64;
   double temperature = 1.0;
   std::int64_t top_k = 0;
   double top_p = 1.0;
+  double min_p = 0.0;
+  double repetition_penalty = 1.0;
+  std::vector<std::string> stop;      // texts that end a sample
   std::optional<std::uint64_t> seed;  // absent: drawn, and printed
-  std::int64_t samples = 1;
-  int threads = 0;  // 0: all cores of this process
+  std::int64_t samples = 1;           // of each prompt
+  std::int64_t batch = 0;             // samples decoded together; 0: chosen
+  int threads = 0;                    // 0: all cores of this process
   bool json = false;
 };
 ExitCode run_generate(const GenerateOptions& options);
@@ -48,13 +63,42 @@ struct CheckpointOptions {
 };
 ExitCode run_checkpoint_verify(const CheckpointOptions& options);
 ExitCode run_checkpoint_inspect(const CheckpointOptions& options);
+ExitCode run_checkpoint_list(const CheckpointOptions& options);  // `directory` is a run
+ExitCode run_checkpoint_pin(const CheckpointOptions& options);
+ExitCode run_checkpoint_unpin(const CheckpointOptions& options);
+
+struct CheckpointPruneOptions {
+  std::string run;
+  int keep_last = 3;
+  std::int64_t keep_every = 0;
+  bool dry_run = false;
+  bool json = false;
+};
+ExitCode run_checkpoint_prune(const CheckpointPruneOptions& options);
+
+struct DoctorOptions {
+  std::string directory = "runs";  // where runs will be written
+  bool json = false;
+};
+ExitCode run_doctor(const DoctorOptions& options);
 
 struct ConfigOptions {
   std::string key_or_file;
   std::vector<std::string> overrides;
+  bool json = false;
 };
 ExitCode run_config_explain(const ConfigOptions& options);
 ExitCode run_config_show(const ConfigOptions& options);
 ExitCode run_config_reference();
+
+struct RunsOptions {
+  std::string directory = "runs";  // ls: of the runs; show, report: a run's
+  std::vector<std::string> runs;   // compare
+  bool json = false;
+};
+ExitCode run_runs_list(const RunsOptions& options);
+ExitCode run_runs_show(const RunsOptions& options);
+ExitCode run_runs_compare(const RunsOptions& options);
+ExitCode run_runs_report(const RunsOptions& options);
 
 }  // namespace ovid::cli

@@ -5,12 +5,21 @@
 namespace ovid::cli {
 
 ExitCode run_config_explain(const ConfigOptions& options) {
-  print(config::explain(options.key_or_file));
+  if (options.json) {
+    print_line(config::explain_json(options.key_or_file));
+  } else {
+    print(config::explain(options.key_or_file));
+  }
   return ExitCode::kDone;
 }
 
 ExitCode run_config_show(const ConfigOptions& options) {
-  print(config::show(config::load(options.key_or_file, options.overrides)));
+  const config::LoadedConfig loaded = config::load(options.key_or_file, options.overrides);
+  if (options.json) {
+    print_line(config::show_json(loaded));
+  } else {
+    print(config::show(loaded));
+  }
   return ExitCode::kDone;
 }
 

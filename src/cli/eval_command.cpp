@@ -46,9 +46,9 @@ ExitCode run_eval(const EvalOptions& options) {
   };
   memory::Arena arena("activations", memory::measure(lay_out));
   const model::Activations activations = lay_out(arena);
-  memory::Execution execution(
-      kernels::DeviceKind::kCpu, threads,
-      model::measure_scratch(model.config, batch, kernels::DeviceKind::kCpu, threads, false));
+  memory::Execution execution(kernels::DeviceKind::kCpu, threads,
+                              model::measure_scratch(model.config, batch, kernels::DeviceKind::kCpu,
+                                                     threads, model::Keep::kNothing));
   const evaluation::LossSum sum = evaluation::evaluate_loss(
       execution.context(), {.config = model.config,
                             .weights = model.weights.views(),

@@ -1,48 +1,30 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
-#include <nlohmann/json.hpp>
+#include <cmath>
 #include <optional>
 #include <random>
 
 #include "kernels/cpu/parallel_for.h"
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/cli/commands.h"
-#include "src/cli/standard_output.h"
+#include "src/cli/generate_output.h"
+#include "src/cli/generate_prompts.h"
 #include "src/core/log.h"
 #include "src/generation/generator.h"
-#include "src/tokenizer/stream_decoder.h"
 #include "src/tokenizer/tokenizer.h"
+#include "src/tokenizer/utf8.h"
 #include "src/training/parameter_files.h"
 
 namespace ovid::cli {
 namespace {
-
-std::vector<std::int32_t> parse_ids(const std::string& text) {
-  std::vector<std::int32_t> ids;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (at < end) {
-    std::int32_t id = 0;
-    const auto [next, error] = std::from_chars(at, end, id);
-    if (error != std::errc{} || (next < end && *next != ',')) {
-      throw UsageError(fmt::format(
-          "--prompt-ids {}: expected token ids parted by commas, such as 15496,995", text));
-    }
-    ids.push_back(id);
-    at = next < end ? next + 1 : next;
-  }
-  return ids;
-}
 
 std::optional<tokenizer::Tokenizer> load_tokenizer(const std::string& model, bool needed) {
   const auto where = training::find_tokenizer(model);
   if (!where) {
     if (!needed) return std::nullopt;
     throw CheckpointError(fmt::format(
-        "{} has no tokenizer (vocab.json and merges.txt): give --prompt-ids, or copy the "
-        "tokenizer's files there",
+        "{} has no tokenizer (vocab.json and merges.txt): give --prompt-ids without --stop, or "
+        "copy the tokenizer's files there",
         model));
   }
   try {
@@ -54,37 +36,46 @@ std::optional<tokenizer::Tokenizer> load_tokenizer(const std::string& model, boo
   }
 }
 
-std::vector<std::int32_t> encode_prompt(const GenerateOptions& options,
-                                        const std::optional<tokenizer::Tokenizer>& tokenizer) {
-  if (!options.prompt) return parse_ids(options.prompt_ids);
-  std::vector<std::int32_t> ids =
-      tokenizer->encode(*options.prompt, tokenizer::SpecialTokens::kRecognise);
-  if (ids.empty()) ids.push_back(tokenizer->end_of_text());  // documents begin with it
-  return ids;
+void check_input(const GenerateOptions& options) {
+  const int inputs = (options.prompt ? 1 : 0) + (options.prompt_ids.empty() ? 0 : 1) +
+                     (options.prompts.empty() ? 0 : 1);
+  if (inputs != 1)
+    throw UsageError("give one of --prompt TEXT, --prompts FILE and --prompt-ids 1,2,3");
+  if (options.jsonl && options.prompts.empty())
+    throw UsageError("--jsonl is about the file of --prompts: give one, or leave --jsonl out");
+  constexpr std::size_t kMostStops = 64;
+  if (options.stop.size() > kMostStops) {
+    throw UsageError(fmt::format("{} stop strings are more than {}; give fewer",
+                                 options.stop.size(), kMostStops));
+  }
+  for (const std::string& stop : options.stop) {
+    if (!tokenizer::find_invalid_utf8(stop)) continue;
+    throw UsageError(fmt::format(
+        "a --stop text of {} bytes is not UTF-8, and so never part of a text; write it as UTF-8",
+        stop.size()));
+  }
+  const generation::StopText refuses_lengths(options.stop);
 }
 
-void check(const GenerateOptions& options) {
-  if (options.prompt.has_value() == !options.prompt_ids.empty()) {
-    throw UsageError("give either --prompt TEXT or --prompt-ids 1,2,3");
-  }
-  if (!(options.temperature >= 0.0) || options.temperature > 1e6) {
-    throw UsageError(fmt::format(
-        "--temperature {} is outside 0 to 1e6; 0 is greedy, 1 the model's own distribution",
-        options.temperature));
-  }
+void check_numbers(const GenerateOptions& options) {
+  const auto check = [](const char* option, auto value, auto least, auto most, const char* hint) {
+    if (value >= least && value <= most) return;
+    throw UsageError(fmt::format("{} {} is outside {} to {}{}", option, value, least, most, hint));
+  };
+  check("--temperature", options.temperature, 0.0, 1e6,
+        "; 0 is greedy, 1 the model's own distribution");
   if (!(options.top_p > 0.0 && options.top_p <= 1.0)) {
     throw UsageError(
         fmt::format("--top-p {} is outside (0, 1]; 1 keeps all tokens", options.top_p));
   }
-  if (options.top_k < 0)
-    throw UsageError(fmt::format("--top-k {} is negative; 0 keeps all tokens", options.top_k));
-  if (options.samples < 1 || options.samples > 1'000'000) {
-    throw UsageError(fmt::format("--samples {} is outside 1 to 1000000", options.samples));
-  }
-  if (options.max_new_tokens < 1 || options.max_new_tokens > 100'000'000) {
-    throw UsageError(
-        fmt::format("--max-new-tokens {} is outside 1 to 100000000", options.max_new_tokens));
-  }
+  check("--min-p", options.min_p, 0.0, 1.0, "; 0 keeps all tokens");
+  check("--repetition-penalty", options.repetition_penalty, 0.01, 100.0,
+        "; 1 is off, 1.2 a usual value");
+  constexpr std::int64_t kMany = 1'000'000;
+  check("--top-k", options.top_k, std::int64_t{0}, std::int64_t{65536}, "; 0 keeps all tokens");
+  check("--samples", options.samples, std::int64_t{1}, kMany, "");
+  check("--batch", options.batch, std::int64_t{0}, kMany, "; 0 chooses it");
+  check("--max-new-tokens", options.max_new_tokens, std::int64_t{1}, 100 * kMany, "");
 }
 
 std::uint64_t drawn_seed() {
@@ -93,91 +84,45 @@ std::uint64_t drawn_seed() {
          device();  // below 2^53: exact in any JSON reader
 }
 
-// Text as it is made, one sample after the other.
-class TextOutput {
- public:
-  TextOutput(const GenerateOptions& options, const tokenizer::Tokenizer& tokenizer,
-             std::optional<std::int32_t> end)
-      : options_(options), end_(end), decoder_(tokenizer) {}
-
-  void begin(std::int64_t sample) {
-    if (options_.samples > 1) print_line(fmt::format("--- sample {} ---", sample + 1));
-    if (options_.prompt) print(*options_.prompt);
-  }
-  void token(std::int32_t token) {
-    if (token != end_) print(decoder_.push(token));
-  }
-  void end() { print_line(decoder_.finish()); }
-
- private:
-  const GenerateOptions& options_;
-  std::optional<std::int32_t> end_;
-  tokenizer::StreamDecoder decoder_;
-};
-
-std::string sample_json(const generation::Sample& sample, std::uint64_t seed,
-                        const std::vector<std::int32_t>& prompt,
-                        const std::optional<tokenizer::Tokenizer>& tokenizer,
-                        std::optional<std::int32_t> end) {
-  nlohmann::ordered_json json = {
-      {"sample", sample.number}, {"seed", seed},
-      {"prompt_tokens", prompt}, {"tokens", sample.tokens},
-      {"text", nullptr},         {"finish_reason", generation::name_of(sample.finish_reason)}};
-  if (tokenizer) {
-    tokenizer::StreamDecoder decoder(*tokenizer);
-    std::string text;
-    for (const std::int32_t token : sample.tokens) {
-      if (token != end) text += decoder.push(token);
-    }
-    json["text"] = text + decoder.finish();
-  }
-  return json.dump();
-}
-
 }  // namespace
 
 ExitCode run_generate(const GenerateOptions& options) {
-  check(options);
-  const std::optional<tokenizer::Tokenizer> tokenizer =
-      load_tokenizer(options.model, options.prompt.has_value());
-  const std::vector<std::int32_t> prompt = encode_prompt(options, tokenizer);
+  check_input(options);
+  check_numbers(options);
+  const bool needs_text = options.prompt_ids.empty() || !options.stop.empty();
+  const std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(options.model, needs_text);
+  const std::vector<Prompt> prompts = read_prompts(options, tokenizer ? &*tokenizer : nullptr);
   const training::LoadedModel model = training::load_model(options.model);
   const auto vocabulary = static_cast<std::int32_t>(model.config.vocabulary_size);
   std::optional<std::int32_t> end;
   if (tokenizer && tokenizer->end_of_text() < vocabulary) end = tokenizer->end_of_text();
   const std::uint64_t seed = options.seed ? *options.seed : drawn_seed();
-  const int threads = options.threads > 0 ? options.threads : kernels::cpu::available_threads();
-  generation::GenerationSettings settings{.sampling = {.temperature = options.temperature,
-                                                       .top_k = options.top_k,
-                                                       .top_p = options.top_p,
-                                                       .seed = seed},
-                                          .max_new_tokens = options.max_new_tokens,
-                                          .end_of_text = end};
-  const auto run = [&](std::int64_t first, std::int64_t count,
-                       const generation::TokenCallback& on_token) {
-    settings.first_sample = first;
-    settings.samples = count;
-    return generation::generate(model.config, model.weights.views(), prompt, settings,
-                                kernels::DeviceKind::kCpu, threads, on_token);
-  };
   if (!options.json) log::info(fmt::format("seed {} (--seed {} repeats this)", seed, seed));
 
-  const bool streams = !options.json && tokenizer;
-  const std::int64_t group = streams ? 1 : 8;  // a stream shows one sample at a time
-  for (std::int64_t first = 0; first < options.samples; first += group) {
-    const std::int64_t count = std::min(group, options.samples - first);
-    if (streams) {
-      TextOutput output(options, *tokenizer, end);
-      output.begin(first);
-      run(first, count, [&](std::int64_t, std::int32_t token) { output.token(token); });
-      output.end();
-      continue;
-    }
-    for (const generation::Sample& sample : run(first, count, nullptr)) {
-      print_line(options.json ? sample_json(sample, seed, prompt, tokenizer, end)
-                              : fmt::format("{}", fmt::join(sample.tokens, ",")));
-    }
-  }
+  GenerateOutput output({.options = options,
+                         .prompts = prompts,
+                         .tokenizer = tokenizer ? &*tokenizer : nullptr,
+                         .end_of_text = end,
+                         .seed = seed});
+  std::vector<std::vector<std::int32_t>> ids;
+  for (const Prompt& prompt : prompts) ids.push_back(prompt.ids);
+  generation::generate(
+      {.config = model.config,
+       .weights = model.weights.views(),
+       .threads = options.threads > 0 ? options.threads : kernels::cpu::available_threads()},
+      ids,
+      {.sampling = {.temperature = options.temperature,
+                    .top_k = options.top_k,
+                    .top_p = options.top_p,
+                    .min_p = options.min_p,
+                    .repetition_penalty = options.repetition_penalty,
+                    .seed = seed},
+       .max_new_tokens = options.max_new_tokens,
+       .samples = options.samples,
+       .end_of_text = end,
+       .batch = options.batch},
+      {.on_token = [&](const generation::Sample& s) { return output.add_token(s); },
+       .on_sample = [&](const generation::Sample& s) { output.finish(s); }});
   return ExitCode::kDone;
 }
 

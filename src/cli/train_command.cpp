@@ -16,7 +16,8 @@ ExitCode run_train(const TrainOptions& options) {
         options.processes));
   }
   training::install_stop_signals();
-  return training::train(training::make_run_plan(config::load(options.config, options.overrides)));
+  return training::train(training::make_run_plan(config::load(options.config, options.overrides)),
+                         {.profile = options.profile});
 }
 
 }  // namespace ovid::cli

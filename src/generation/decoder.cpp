@@ -17,18 +17,35 @@ using model::ModelConfig;
 using model::Shape;
 using model::View;
 
+namespace {
+
+DecoderCapacity within_context(const ModelConfig& config, DecoderCapacity capacity) {
+  const std::int64_t most = config.context_length;
+  capacity.positions = capacity.positions > 0 ? std::min(capacity.positions, most) : most;
+  return capacity;
+}
+
+}  // namespace
+
 Decoder::Decoder(const ModelConfig& config, const model::ModelParameters<View>& weights,
-                 std::int64_t sequences, kernels::DeviceKind device, int threads)
+                 DecoderCapacity capacity, kernels::DeviceKind device, int threads)
     : config_(config),
       weights_(weights),
-      sequences_(sequences),
-      execution_(device, threads, measure_scratch(config, sequences, device, threads)),
+      capacity_(within_context(config, capacity)),
+      execution_(device, threads, measure_scratch(config, capacity_, device, threads)),
       arena_("keys and values",
-             memory::measure([&](memory::Arena& arena) { lay_out(arena, config, sequences); })),
-      buffers_(lay_out(arena_, config, sequences)) {}
+             memory::measure([&](memory::Arena& arena) { lay_out(arena, config, capacity_); })),
+      buffers_(lay_out(arena_, config, capacity_)) {}
+
+std::size_t Decoder::required_bytes(const ModelConfig& config, DecoderCapacity capacity,
+                                    kernels::DeviceKind device, int threads) {
+  const DecoderCapacity whole = within_context(config, capacity);
+  return measure_scratch(config, whole, device, threads) +
+         memory::measure([&](memory::Arena& arena) { lay_out(arena, config, whole); });
+}
 
 Decoder::Buffers Decoder::lay_out(memory::Arena& arena, const ModelConfig& config,
-                                  std::int64_t sequences) {
+                                  DecoderCapacity capacity) {
   const std::int64_t C = config.width;
   const auto wide = [&](const char* name, std::int64_t columns) {
     return arena.take(name, DType::kFloat32, Shape{kRows, columns});
@@ -50,7 +67,7 @@ Decoder::Buffers Decoder::lay_out(memory::Arena& arena, const ModelConfig& confi
             .wanted_n = wide("wanted_n", C),
             .logits = wide("logits", config.vocabulary_size),
             .cache = {}};
-  const Shape cache{sequences, config.context_length, C};
+  const Shape cache{capacity.sequences, capacity.positions, C};
   for (std::int64_t i = 0; i < config.layers; ++i) {
     const View keys = arena.take("keys", DType::kFloat32, cache);
     const View values = arena.take("values", DType::kFloat32, cache);
@@ -59,12 +76,12 @@ Decoder::Buffers Decoder::lay_out(memory::Arena& arena, const ModelConfig& confi
   return b;
 }
 
-std::size_t Decoder::measure_scratch(const ModelConfig& config, std::int64_t sequences,
+std::size_t Decoder::measure_scratch(const ModelConfig& config, DecoderCapacity capacity,
                                      kernels::DeviceKind device, int threads) {
   kernels::ScratchArena scratch;
   ExecutionContext ctx = ExecutionContext::dry_run(device, threads, scratch);
   memory::Arena arena("measure");
-  const Buffers buffers = lay_out(arena, config, sequences);
+  const Buffers buffers = lay_out(arena, config, capacity);
   const model::ParameterSet weights(config, "measure", true);
   run_layers(ctx, config, weights.views(), buffers, kRows);
   run_head(ctx, weights.views(), buffers, kRows);
@@ -200,7 +217,7 @@ std::span<const float> Decoder::logits(std::size_t row) const {
 }
 
 void Decoder::copy_cache(std::int64_t from, std::int64_t to, std::int64_t positions) {
-  const std::int64_t P = config_.context_length;
+  const std::int64_t P = capacity_.positions;
   const std::size_t bytes = static_cast<std::size_t>(positions * config_.width) * sizeof(float);
   const auto rows_of = [&](const View& cache, std::int64_t sequence) {
     return cache.data<float>() + sequence * P * config_.width;

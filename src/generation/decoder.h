@@ -19,15 +19,28 @@ struct DecoderRow {
   std::int32_t token;
 };
 
+// How much a decoder holds: `sequences` S at once, each of up to `positions` P tokens. 0 positions,
+// or more than the context length, stand for the context length.
+struct DecoderCapacity {
+  DecoderCapacity(std::int64_t most_sequences, std::int64_t most_positions = 0)
+      : sequences(most_sequences), positions(most_positions) {}
+  std::int64_t sequences;
+  std::int64_t positions;
+};
+
 // The model with cached keys and values: computes only what is new. Every product is taken row by
 // row, so the logits of a row do not depend on which other rows are decoded with it, nor on the
 // number of threads. Weights belong to the caller.
 class Decoder {
  public:
-  // `sequences` S at once, of up to config.context_length tokens. Throws ResourceError where their
-  // cache does not fit.
+  // Takes all of its memory. Throws ResourceError where the system has not got it.
   Decoder(const model::ModelConfig& config, const model::ModelParameters<model::View>& weights,
-          std::int64_t sequences, kernels::DeviceKind device, int threads);
+          DecoderCapacity capacity, kernels::DeviceKind device, int threads);
+
+  // Bytes that such a decoder takes beside the weights: the cache of keys and values
+  // (2 L S P C x 4, nearly all of it), activations and scratch. Found without taking any.
+  static std::size_t required_bytes(const model::ModelConfig& config, DecoderCapacity capacity,
+                                    kernels::DeviceKind device, int threads);
 
   // Decodes the rows; then logits(i) is what the model expects after rows[i], where wanted[i]. Any
   // number of rows.
@@ -37,7 +50,8 @@ class Decoder {
   // Copies the first `positions` positions of one sequence's cache to another's.
   void copy_cache(std::int64_t from, std::int64_t to, std::int64_t positions);
 
-  std::int64_t sequences() const { return sequences_; }
+  std::int64_t sequences() const { return capacity_.sequences; }
+  std::int64_t positions() const { return capacity_.positions; }
   const model::ModelConfig& config() const { return config_; }
 
  private:
@@ -58,8 +72,8 @@ class Decoder {
   static constexpr std::int64_t kRows = 64;  // of one pass through the layers
 
   static Buffers lay_out(memory::Arena& arena, const model::ModelConfig& config,
-                         std::int64_t sequences);
-  static std::size_t measure_scratch(const model::ModelConfig& config, std::int64_t sequences,
+                         DecoderCapacity capacity);
+  static std::size_t measure_scratch(const model::ModelConfig& config, DecoderCapacity capacity,
                                      kernels::DeviceKind device, int threads);
   static void run_layers(kernels::ExecutionContext& ctx, const model::ModelConfig& config,
                          const model::ModelParameters<model::View>& weights, const Buffers& buffers,
@@ -72,7 +86,7 @@ class Decoder {
 
   const model::ModelConfig config_;
   const model::ModelParameters<model::View>& weights_;
-  std::int64_t sequences_;
+  const DecoderCapacity capacity_;
   memory::Execution execution_;
   memory::Arena arena_;
   Buffers buffers_;

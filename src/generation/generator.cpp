@@ -3,138 +3,95 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <utility>
 
 #include "src/core/error.h"
 #include "src/generation/decoder.h"
+#include "src/generation/generation_batch.h"
+#include "src/memory/arena.h"
 
 namespace ovid::generation {
 namespace {
 
-// Sequences decoded together: more share each read of the weights, and take more memory for keys
-// and values.
-constexpr std::int64_t kGroup = 8;
-
-struct Sequence {
-  Sample sample;
-  std::vector<std::int32_t> tokens;  // prompt and new ones
-  std::int64_t window_begin = 0;     // the token at position 0 of the cache
-  std::int64_t decoded = 0;          // tokens in the cache, counted from window_begin
-  bool done = false;
-};
-
-class Group {
- public:
-  Group(Decoder& decoder, Sampler& sampler, const GenerationSettings& settings,
-        std::span<const std::int32_t> prompt, std::int64_t first, std::int64_t count)
-      : decoder_(decoder), sampler_(sampler), settings_(settings) {
-    for (std::int64_t i = 0; i < count; ++i) {
-      Sequence s;
-      s.sample.number = settings.first_sample + first + i;
-      s.tokens.assign(prompt.begin(), prompt.end());
-      move_window(s);
-      sequences_.push_back(std::move(s));
+void check_prompts(std::span<const std::vector<std::int32_t>> prompts,
+                   std::int64_t vocabulary_size) {
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    if (prompts[i].empty()) {
+      throw UsageError(fmt::format("prompt {} of {} has no token: give a text or token ids", i + 1,
+                                   prompts.size()));
     }
-    share_prompt();
-  }
-
-  void run(const TokenCallback& on_token) {
-    while (decode_new_tokens()) draw(on_token);
-  }
-
-  std::vector<Sequence>& sequences() { return sequences_; }
-
- private:
-  void move_window(Sequence& s) const {
-    const std::int64_t P = decoder_.config().context_length;
-    const auto size = static_cast<std::int64_t>(s.tokens.size());
-    if (size - s.window_begin <= P) return;
-    s.window_begin = size - std::max<std::int64_t>(P / 2, 1);
-    s.decoded = 0;
-  }
-
-  // All but the last token of the prompt is the same for every sequence: decoded once, then copied.
-  void share_prompt() {
-    Sequence& first = sequences_.front();
-    const auto shared = static_cast<std::int64_t>(first.tokens.size()) - first.window_begin - 1;
-    if (shared <= 0) return;
-    rows_.clear();
-    append_rows(0, shared);
-    decoder_.decode(rows_, wanted());
-    for (std::size_t i = 1; i < sequences_.size(); ++i) {
-      decoder_.copy_cache(0, static_cast<std::int64_t>(i), shared);
-    }
-    for (Sequence& s : sequences_) s.decoded = shared;
-  }
-
-  void append_rows(std::size_t i, std::int64_t end) {
-    const Sequence& s = sequences_[i];
-    for (std::int64_t p = s.decoded; p < end; ++p) {
-      rows_.push_back({.sequence = static_cast<std::int32_t>(i),
-                       .position = static_cast<std::int32_t>(p),
-                       .token = s.tokens[static_cast<std::size_t>(s.window_begin + p)]});
-    }
-  }
-
-  // Logits are wanted after the newest token of each sequence only.
-  std::span<const bool> wanted() {
-    wanted_.reset(new bool[rows_.size()]);
-    for (std::size_t r = 0; r < rows_.size(); ++r) {
-      const Sequence& s = sequences_[static_cast<std::size_t>(rows_[r].sequence)];
-      wanted_[r] =
-          s.window_begin + rows_[r].position + 1 == static_cast<std::int64_t>(s.tokens.size());
-    }
-    return {wanted_.get(), rows_.size()};
-  }
-
-  bool decode_new_tokens() {
-    rows_.clear();
-    for (std::size_t i = 0; i < sequences_.size(); ++i) {
-      Sequence& s = sequences_[i];
-      if (s.done || static_cast<std::int64_t>(s.sample.tokens.size()) >= settings_.max_new_tokens)
-        continue;
-      move_window(s);
-      const auto end = static_cast<std::int64_t>(s.tokens.size()) - s.window_begin;
-      append_rows(i, end);
-      s.decoded = end;
-    }
-    if (rows_.empty()) return false;
-    decoder_.decode(rows_, wanted());
-    return true;
-  }
-
-  void draw(const TokenCallback& on_token) {
-    for (std::size_t r = 0; r < rows_.size(); ++r) {
-      if (!wanted_[r]) continue;
-      Sequence& s = sequences_[static_cast<std::size_t>(rows_[r].sequence)];
-      const auto position = static_cast<std::int64_t>(s.tokens.size());
-      const std::int32_t token = sampler_.draw(decoder_.logits(r), s.sample.number, position);
-      s.tokens.push_back(token);
-      s.sample.tokens.push_back(token);
-      if (settings_.end_of_text == token) {
-        s.sample.finish_reason = FinishReason::kStop;
-        s.done = true;
-      }
-      if (on_token) on_token(s.sample.number, token);
-    }
-  }
-
-  Decoder& decoder_;
-  Sampler& sampler_;
-  const GenerationSettings& settings_;
-  std::vector<Sequence> sequences_;
-  std::vector<DecoderRow> rows_;
-  std::unique_ptr<bool[]> wanted_;
-};
-
-void check_prompt(std::span<const std::int32_t> prompt, std::int64_t vocabulary_size) {
-  if (prompt.empty()) throw UsageError("the prompt has no token: give a text or token ids");
-  for (const std::int32_t token : prompt) {
-    if (token < 0 || token >= vocabulary_size) {
+    for (const std::int32_t token : prompts[i]) {
+      if (token >= 0 && token < vocabulary_size) continue;
       throw UsageError(fmt::format("token {} of the prompt is outside the model's vocabulary of {}",
                                    token, vocabulary_size));
     }
   }
+}
+
+void check_settings(const GenerationSettings& s) {
+  const auto refuse = [](const char* name, double value, const char* range) {
+    throw UsageError(fmt::format("{} = {} is outside {}", name, value, range));
+  };
+  const SamplingSettings& a = s.sampling;
+  if (!(a.temperature >= 0.0)) refuse("temperature", a.temperature, "0 and above");
+  if (a.top_k < 0) refuse("top_k", static_cast<double>(a.top_k), "0 (all tokens) and above");
+  if (!(a.top_p > 0.0 && a.top_p <= 1.0)) refuse("top_p", a.top_p, "(0, 1]");
+  if (!(a.min_p >= 0.0 && a.min_p <= 1.0)) refuse("min_p", a.min_p, "[0, 1]");
+  if (!(a.repetition_penalty > 0.0 && std::isfinite(a.repetition_penalty)))
+    refuse("repetition_penalty", a.repetition_penalty, "the positive numbers; 1 is off");
+  if (s.samples < 1) refuse("samples", static_cast<double>(s.samples), "1 and above");
+  if (s.batch < 0) refuse("batch", static_cast<double>(s.batch), "0 (automatic) and above");
+  if (s.max_new_tokens < 1)
+    refuse("max_new_tokens", static_cast<double>(s.max_new_tokens), "1 and above");
+}
+
+// The largest batch up to `batch` whose memory is there.
+std::int64_t batch_that_fits(const GenerationModel& model, DecoderCapacity capacity) {
+  const std::size_t available = memory::available_memory();
+  if (available == 0) return capacity.sequences;
+  const auto bytes = [&](std::int64_t sequences) {
+    return Decoder::required_bytes(model.config, {sequences, capacity.positions}, model.device,
+                                   model.threads);
+  };
+  if (bytes(capacity.sequences) <= available) return capacity.sequences;
+  const std::size_t one = bytes(1);
+  if (one > available) return 0;
+  return static_cast<std::int64_t>((available - one) / (bytes(2) - one)) + 1;
+}
+
+DecoderCapacity choose_capacity(const GenerationModel& model,
+                                std::span<const std::vector<std::int32_t>> prompts,
+                                const GenerationSettings& settings) {
+  std::size_t longest = 0;
+  for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
+  const std::int64_t context = model.config.context_length;
+  const std::int64_t positions = std::min(static_cast<std::int64_t>(longest), context) +
+                                 std::min(settings.max_new_tokens, context);
+  const auto count = static_cast<std::int64_t>(prompts.size());
+  const std::int64_t in_all = count > std::numeric_limits<std::int64_t>::max() / settings.samples
+                                  ? std::numeric_limits<std::int64_t>::max()
+                                  : count * settings.samples;
+  // Places are numbered in int32 by the decoder; no machine holds as many.
+  constexpr std::int64_t kMostPlaces = 1 << 20;
+  const std::int64_t wish = settings.batch > 0 ? settings.batch : kUsualBatch;
+  DecoderCapacity capacity(std::min({wish, in_all, kMostPlaces}), std::min(positions, context));
+  const std::int64_t fits = batch_that_fits(model, capacity);
+  if (fits >= capacity.sequences) return capacity;
+  if (fits == 0 || settings.batch > 0) {
+    const std::size_t needed =
+        Decoder::required_bytes(model.config, capacity, model.device, model.threads);
+    throw ResourceError(
+        fmt::format("keys and values of {} samples of {} tokens need {}, but only {} are free; {}",
+                    capacity.sequences, capacity.positions, memory::readable_bytes(needed),
+                    memory::readable_bytes(memory::available_memory()),
+                    fits == 0 ? "not even one fits: use a smaller model or fewer tokens"
+                              : fmt::format("a batch of {} fits", fits)));
+  }
+  capacity.sequences = fits;
+  return capacity;
 }
 
 }  // namespace
@@ -143,21 +100,46 @@ const char* name_of(FinishReason reason) {
   return reason == FinishReason::kStop ? "stop" : "length";
 }
 
+void generate(const GenerationModel& model, std::span<const std::vector<std::int32_t>> prompts,
+              const GenerationSettings& settings, const GenerationCallbacks& callbacks) {
+  check_settings(settings);
+  check_prompts(prompts, model.config.vocabulary_size);
+  if (prompts.empty()) return;
+  GenerationBatch batch(model, prompts, settings, choose_capacity(model, prompts, settings));
+  const auto count = static_cast<std::int64_t>(prompts.size());
+  std::int64_t prompt = 0, sample = 0;  // the next to begin
+  // Samples that ended before one that began earlier wait until it is told.
+  std::map<std::pair<std::int64_t, std::int64_t>, Sample> waiting;
+  std::pair<std::int64_t, std::int64_t> next{0, settings.first_sample};
+  while (prompt < count || !batch.is_empty()) {
+    while (prompt < count && batch.has_free_place()) {
+      batch.begin(prompt, settings.first_sample + sample);
+      if (++sample == settings.samples) {
+        sample = 0;
+        ++prompt;
+      }
+    }
+    for (Sample& s : batch.step(callbacks))
+      waiting.emplace(std::pair(s.prompt, s.number), std::move(s));
+    while (!waiting.empty() && waiting.begin()->first == next) {
+      if (callbacks.on_sample) callbacks.on_sample(waiting.begin()->second);
+      waiting.erase(waiting.begin());
+      if (++next.second == settings.first_sample + settings.samples)
+        next = {next.first + 1, settings.first_sample};
+    }
+  }
+}
+
 std::vector<Sample> generate(const model::ModelConfig& config,
                              const model::ModelParameters<model::View>& weights,
                              std::span<const std::int32_t> prompt,
                              const GenerationSettings& settings, kernels::DeviceKind device,
-                             int threads, const TokenCallback& on_token) {
-  check_prompt(prompt, config.vocabulary_size);
-  Decoder decoder(config, weights, std::min(kGroup, settings.samples), device, threads);
-  Sampler sampler(settings.sampling);
+                             int threads) {
+  const std::vector<std::int32_t> tokens(prompt.begin(), prompt.end());
   std::vector<Sample> samples;
-  for (std::int64_t first = 0; first < settings.samples; first += kGroup) {
-    const std::int64_t count = std::min(kGroup, settings.samples - first);
-    Group group(decoder, sampler, settings, prompt, first, count);
-    group.run(on_token);
-    for (Sequence& s : group.sequences()) samples.push_back(std::move(s.sample));
-  }
+  generate({.config = config, .weights = weights, .device = device, .threads = threads},
+           std::span(&tokens, 1), settings,
+           {.on_sample = [&](const Sample& sample) { samples.push_back(sample); }});
   return samples;
 }
 

@@ -24,9 +24,18 @@ struct BlockActivations {
   View next_mean, next_inv_std;  // (B T)
 };
 
-// Everything that one forward pass writes. Kept for a backward pass, each block has its own memory;
-// otherwise all blocks write into the same two sets in turn.
+// What lies in memory of its own for each block. The rest is shared by all blocks: the forward pass
+// overwrites it, and the backward pass computes it again (recompute.h), to the same bits.
+enum class Keep {
+  kForBackward,   // everything
+  kWithoutCheap,  // all but g, m and next_n, which one pass over memory brings back
+  kBlockInputs,   // only next_x and its statistics: each block runs again, but for its last product
+  kNothing,       // no backward pass: all blocks write into the same two sets in turn
+};
+
+// Everything that one forward pass writes.
 struct Activations {
+  Keep keep;
   View x0;               // (B, T, C)  embeddings after dropout
   View n0;               // (B, T, C)  their norm
   View mean0, inv_std0;  // (B T)
@@ -54,8 +63,6 @@ struct BatchShape {
   std::int64_t length = 0;     // T
   std::int64_t rows() const { return sequences * length; }
 };
-
-enum class Keep { kForBackward, kNothing };
 
 // Rows of logits that exist at once.
 std::int64_t head_chunk_rows(const ModelConfig& config, std::int64_t rows);

@@ -7,8 +7,8 @@
 namespace ovid::model {
 
 // clang-format off: the two passes are read side by side, each line with its equation beside it
-void block_forward(ExecutionContext& ctx, const BlockOperands& op) {
-  const auto& [heads, epsilon, x, n, w, next_norm, a, branch, dropout] = op;
+void block_forward_inner(ExecutionContext& ctx, const BlockOperands& op) {
+  const auto& [heads, epsilon, x, n, mean, inv_std, w, next_norm, a, branch, dropout] = op;
 
   linear_forward(
       ctx,
@@ -38,6 +38,12 @@ void block_forward(ExecutionContext& ctx, const BlockOperands& op) {
                             .bias = w.expand.bias,
                             .before = a.u,
                             .out = a.g});  // (5) u, g: (B, T, 4C)
+}
+
+void block_forward(ExecutionContext& ctx, const BlockOperands& op) {
+  const auto& [heads, epsilon, x, n, mean, inv_std, w, next_norm, a, branch, dropout] = op;
+  block_forward_inner(ctx, op);  // (1) to (5)
+
   linear_forward(ctx, {.in = a.g,
                        .weight = w.contract.weight,
                        .bias = w.contract.bias,
@@ -57,7 +63,7 @@ void block_forward(ExecutionContext& ctx, const BlockOperands& op) {
 
 void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                     const BlockGradients& gradients) {
-  const auto& [heads, epsilon, x, n, w, next_norm, a, branch, dropout] = op;
+  const auto& [heads, epsilon, x, n, mean, inv_std, w, next_norm, a, branch, dropout] = op;
   const auto& [g, g_next_norm, d] = gradients;
 
   residual_layernorm_backward(

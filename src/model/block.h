@@ -24,8 +24,9 @@ struct BlockDropout {
 struct BlockOperands {
   std::int64_t heads;
   float epsilon;
-  View x;  // (B, T, C) residual stream
-  View n;  // (B, T, C) its norm
+  View x;              // (B, T, C) residual stream
+  View n;              // (B, T, C) its norm
+  View mean, inv_std;  // (B T) of the norm
   const BlockParameters<View>& weights;
   const NormParameters<View>& next_norm;
   const BlockActivations& a;
@@ -40,6 +41,9 @@ struct BlockGradients {
 };
 
 void block_forward(ExecutionContext& ctx, const BlockOperands& op);
+// Its first five equations: all that the backward pass of the block reads, but for the sum at its
+// end.
+void block_forward_inner(ExecutionContext& ctx, const BlockOperands& op);
 void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                     const BlockGradients& gradients);
 

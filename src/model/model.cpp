@@ -6,6 +6,7 @@
 #include "kernels/layernorm/layernorm.h"
 #include "src/model/block.h"
 #include "src/model/language_model_head.h"
+#include "src/model/recompute.h"
 
 namespace ovid::model {
 namespace {
@@ -27,10 +28,13 @@ BlockOperands block_operands(const ModelPass& pass, std::int64_t i) {
   const Activations& a = pass.activations;
   const auto at = static_cast<std::size_t>(i);
   const bool last = i + 1 == config.layers;
+  const bool first = i == 0;
   return {.heads = config.heads,
           .epsilon = config.layernorm_epsilon,
-          .x = i == 0 ? a.x0 : a.blocks[at - 1].next_x,
-          .n = i == 0 ? a.n0 : a.blocks[at - 1].next_n,
+          .x = first ? a.x0 : a.blocks[at - 1].next_x,
+          .n = first ? a.n0 : a.blocks[at - 1].next_n,
+          .mean = first ? a.mean0 : a.blocks[at - 1].next_mean,
+          .inv_std = first ? a.inv_std0 : a.blocks[at - 1].next_inv_std,
           .weights = pass.weights.blocks[at],
           .next_norm = last ? pass.weights.final_norm : pass.weights.blocks[at + 1].norm1,
           .a = a.blocks[at],
@@ -119,7 +123,9 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
     const bool last = i + 1 == op.pass.config.layers;
     const NormParameters<View>& next_norm =
         last ? op.gradients.final_norm : op.gradients.blocks[at + 1].norm1;
-    block_backward(ctx, block_operands(op.pass, i),
+    const BlockOperands operands = block_operands(op.pass, i);
+    recompute_block(ctx, operands, i == 0, op.pass.activations.keep);
+    block_backward(ctx, operands,
                    {.weights = op.gradients.blocks[at], .next_norm = next_norm, .d = op.d});
     if (op.on_gradient_ready) op.on_gradient_ready(i);
   }
@@ -128,13 +134,12 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
 }
 
 std::size_t measure_scratch(const ModelConfig& config, BatchShape batch, kernels::DeviceKind device,
-                            int threads, bool with_backward) {
+                            int threads, Keep keep) {
   kernels::ScratchArena scratch;
   ExecutionContext ctx = ExecutionContext::dry_run(device, threads, scratch);
   memory::Arena arena("measure");
   const ParameterSet weights(config, "measure", true);
-  const Activations activations = lay_out_activations(
-      arena, config, batch, with_backward ? Keep::kForBackward : Keep::kNothing);
+  const Activations activations = lay_out_activations(arena, config, batch, keep);
   const ConstView tokens(nullptr, DType::kInt32, Shape{batch.sequences, batch.length});
   // A probability of 0 still has a site, so dropout is on: its ops may need scratch.
   const ModelPass pass{.config = config,
@@ -142,7 +147,7 @@ std::size_t measure_scratch(const ModelConfig& config, BatchShape batch, kernels
                        .tokens = tokens,
                        .activations = activations,
                        .dropout = DropoutKey{}};
-  if (with_backward) {
+  if (keep != Keep::kNothing) {
     const ActivationGradients d = lay_out_activation_gradients(arena, config, batch);
     model_forward_backward(ctx, {.pass = pass, .gradients = weights.views(), .d = d}, tokens, 1.0f);
   } else {

@@ -52,8 +52,9 @@ void model_loss(ExecutionContext& ctx, const ModelPass& pass, ConstView targets)
 void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, ConstView targets,
                             float scale);
 
-// The scratch that the ops of one pass need at once, found by a dry run.
+// The scratch that the ops of one pass need at once, found by a dry run; with the backward pass
+// unless nothing is kept for it.
 std::size_t measure_scratch(const ModelConfig& config, BatchShape batch, kernels::DeviceKind device,
-                            int threads, bool with_backward);
+                            int threads, Keep keep);
 
 }  // namespace ovid::model

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <stdexcept>
 
 #include "kernels/common/random.h"
 #include "src/core/checksum.h"
@@ -70,6 +72,14 @@ ParameterSet::ParameterSet(const ModelConfig& config, const std::string& purpose
         tensors_.push_back({t, view});
         return view;
       })) {}
+
+void ParameterSet::copy_from(ParameterSet& other) {
+  const View from = other.flat();
+  if (flat().elements() != from.elements()) {
+    throw std::logic_error("parameters of another model cannot be copied");
+  }
+  std::copy_n(from.data<float>(), from.elements(), flat().data<float>());
+}
 
 void check_model_config(const ModelConfig& config) {
   check_positive("layers", config.layers, 1'000);

@@ -129,6 +129,7 @@ class ParameterSet {
   const ModelParameters<View>& views() const { return views_; }
   const std::vector<Tensor>& tensors() const { return tensors_; }
   View flat() { return arena_.flat_float32(); }  // all of them and zeros between, as one row
+  void copy_from(ParameterSet& other);           // of the same config
   const memory::Arena& arena() const { return arena_; }
 
  private:

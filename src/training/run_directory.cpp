@@ -23,6 +23,24 @@ std::string processor_name() {
 
 }  // namespace
 
+RunChoices read_choices(const RunDirectory& directory) {
+  RunChoices choices;
+  if (!std::filesystem::exists(directory.choices())) return choices;
+  const auto json = nlohmann::json::parse(read_file(directory.choices()), nullptr, false);
+  if (json.is_object() && json.contains("micro_sequences")) {
+    const auto& value = json["micro_sequences"];
+    if (value.is_number_integer() && value.get<std::int64_t>() > 0)
+      choices.micro_sequences = value.get<std::int64_t>();
+  }
+  return choices;
+}
+
+void write_choices(const RunDirectory& directory, const RunChoices& choices) {
+  nlohmann::json json = nlohmann::json::object();
+  if (choices.micro_sequences) json["micro_sequences"] = *choices.micro_sequences;
+  replace_file(directory.choices(), json.dump(2) + "\n");
+}
+
 std::string environment_json(const RunPlan& plan) {
   utsname system{};
   ::uname(&system);
@@ -36,6 +54,7 @@ std::string environment_json(const RunPlan& plan) {
       {"matrix_products", kernels::cpu::gemm_library()},
       {"threads", plan.threads},
       {"ranks", 1},
+      {"micro_sequences", plan.micro_batch.sequences},
       {"system", std::string(system.sysname) + " " + system.release},
       {"host", system.nodename},
       {"seed", plan.config().run.seed},

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "src/training/run_plan.h"
@@ -16,7 +18,16 @@ struct RunDirectory {
   Path tokenizer() const { return root / "tokenizer"; }
   Path samples() const { return root / "samples"; }
   Path checkpoints() const { return root / "checkpoints"; }
+  Path choices() const { return root / "choices.json"; }
+  Path profile() const { return root / "profile.json"; }
 };
+
+// What the program chose because the config left it open, and a resumed run must keep.
+struct RunChoices {
+  std::optional<std::int64_t> micro_sequences;  // of `batch.micro_sequences: auto`
+};
+RunChoices read_choices(const RunDirectory& directory);  // empty where there are none
+void write_choices(const RunDirectory& directory, const RunChoices& choices);
 
 // Versions, machine and build, as one JSON object: what a result may depend on.
 std::string environment_json(const RunPlan& plan);

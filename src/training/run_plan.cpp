@@ -9,7 +9,9 @@
 #include "src/memory/arena.h"
 #include "src/model/model.h"
 #include "src/tokenizer/tokenizer.h"
+#include "src/training/memory_plan.h"
 #include "src/training/parameter_files.h"
+#include "src/training/run_directory.h"
 
 namespace ovid::training {
 namespace {
@@ -22,8 +24,6 @@ void refuse_what_is_absent(const config::RunConfig& c) {
     refuse("CUDA backend", "use device.kind: cpu or auto");
   if (c.precision != config::Precision::kFloat32)
     refuse("bfloat16 training", "use precision: float32");
-  if (c.recompute != config::Recompute::kNone)
-    refuse("activation recomputation", "use recompute: none");
   if (c.distributed.zero_stage != 0) refuse("ZeRO stages", "use distributed.zero_stage: 0");
   if (c.distributed.reduction != config::ReductionOrder::kFast) {
     refuse("canonical reduction", "use distributed.reduction: fast");
@@ -107,6 +107,35 @@ void check_length(const data::TokenDataset& dataset, std::int64_t length, const 
   }
 }
 
+const Path& first_shard(const data::TokenMixture& mixture) {
+  return mixture.sources().front().shards().front().path();
+}
+
+// Sources of a mixture that count different things as tokens would train without an error, and to
+// nothing.
+void check_same_tokenizer(const data::TokenMixture& mixture,
+                          const std::optional<data::DatasetDescription>& first) {
+  for (const data::TokenDataset& source : mixture.sources()) {
+    const auto other = data::describe_dataset_of(source.shards().front().path());
+    if (!first || !other || other->vocabulary_size == first->vocabulary_size) continue;
+    throw UsageError(fmt::format(
+        "data.train mixes tokenizers: {} was encoded with one of {} entries, {} with one "
+        "of {}; encode all texts with one tokenizer",
+        first_shard(mixture).string(), first->vocabulary_size,
+        source.shards().front().path().string(), other->vocabulary_size));
+  }
+}
+
+// `auto`: what an earlier part of the run chose, since another split would change its bits; else
+// what fits nine tenths of the free memory.
+std::int64_t choose_micro_batch(const RunPlan& plan) {
+  const config::BatchSection& batch = plan.config().batch;
+  const auto earlier = read_choices(RunDirectory{plan.directory}).micro_sequences;
+  if (earlier && batch.sequences % *earlier == 0 && batch.ramp_from % *earlier == 0)
+    return *earlier;
+  return largest_micro_batch(plan, memory::available_memory() / 10 * 9);
+}
+
 }  // namespace
 
 RunPlan make_run_plan(config::LoadedConfig loaded) {
@@ -117,8 +146,8 @@ RunPlan make_run_plan(config::LoadedConfig loaded) {
   plan.directory = Path(c.run.directory) / c.run.name;
   plan.threads = c.device.threads > 0 ? c.device.threads : kernels::cpu::available_threads();
   plan.model = model_of(plan.loaded);
-  plan.train = std::make_unique<data::TokenDataset>(c.data.train);
-  const auto description = data::describe_dataset_of(plan.train->shards().front().path());
+  plan.train = std::make_unique<data::TokenMixture>(c.data.train, c.data.weights);
+  const auto description = data::describe_dataset_of(first_shard(*plan.train));
   plan.tokenizer = tokenizer_of(c, description);
   plan.model.vocabulary_size = vocabulary_of(plan, description);
   model::check_model_config(plan.model);
@@ -128,40 +157,30 @@ RunPlan make_run_plan(config::LoadedConfig loaded) {
                                  length, plan.model.context_length));
   }
   plan.micro_batch = {.sequences = c.batch.micro_sequences, .length = length};
-  check_length(*plan.train, length, "data.train");
-  plan.train->check_vocabulary(plan.model.vocabulary_size);
+  for (const data::TokenDataset& source : plan.train->sources()) {
+    check_length(source, length, "data.train");
+  }
+  check_same_tokenizer(*plan.train, description);
+  plan.data_fingerprint = plan.train->check_and_fingerprint(plan.model.vocabulary_size);
   if (!c.data.validation.empty() && c.validation.every_steps > 0) {
     plan.validation = std::make_unique<data::TokenDataset>(c.data.validation);
     check_length(*plan.validation, length, "data.validation");
     plan.validation->check_vocabulary(plan.model.vocabulary_size);
   }
+  if (plan.micro_batch.sequences == 0) plan.micro_batch.sequences = choose_micro_batch(plan);
   return plan;
 }
 
-MemoryPlan plan_memory(const RunPlan& plan) {
-  const model::ParameterSet weights(plan.model, "weights", true);
-  MemoryPlan memory;
-  memory.weights = weights.arena().used_bytes();
-  memory.activations = memory::measure([&](memory::Arena& arena) {
-    model::lay_out_activations(arena, plan.model, plan.micro_batch, model::Keep::kForBackward);
-    model::lay_out_activation_gradients(arena, plan.model, plan.micro_batch);
-  });
-  memory.scratch =
-      model::measure_scratch(plan.model, plan.micro_batch, plan.device, plan.threads, true);
-  return memory;
-}
-
-void check_memory(const MemoryPlan& memory) {
-  const std::size_t available = memory::available_memory();
-  if (available == 0 || memory.total() <= available) return;
-  using memory::readable_bytes;
-  throw ResourceError(fmt::format(
-      "the run needs {} of memory (4 x {} for weights, gradients and two moments, {} of "
-      "activations, {} of scratch), "
-      "but only {} are free; choose a smaller model, batch.micro_sequences or batch.length",
-      readable_bytes(memory.total()), readable_bytes(memory.weights),
-      readable_bytes(memory.activations), readable_bytes(memory.scratch),
-      readable_bytes(available)));
+model::Keep RunPlan::keep() const {
+  switch (config().recompute) {
+    case config::Recompute::kCheap:
+      return model::Keep::kWithoutCheap;
+    case config::Recompute::kBlock:
+      return model::Keep::kBlockInputs;
+    case config::Recompute::kNone:
+      break;
+  }
+  return model::Keep::kForBackward;
 }
 
 }  // namespace ovid::training

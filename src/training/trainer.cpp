@@ -2,24 +2,24 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <numbers>
 #include <optional>
 
+#include "kernels/common/op_profile.h"
 #include "src/checkpoint/run_checkpoint.h"
 #include "src/checkpoint/run_lock.h"
 #include "src/core/file.h"
 #include "src/core/log.h"
 #include "src/data/token_loader.h"
 #include "src/evaluation/loss_evaluation.h"
-#include "src/generation/generator.h"
 #include "src/memory/arena.h"
-#include "src/metrics/metrics_log.h"
-#include "src/metrics/progress_line.h"
-#include "src/tokenizer/stream_decoder.h"
-#include "src/tokenizer/tokenizer.h"
+#include "src/training/batch_size.h"
+#include "src/training/checkpoint_keeper.h"
+#include "src/training/memory_plan.h"
 #include "src/training/parameter_files.h"
+#include "src/training/profile_report.h"
 #include "src/training/run_directory.h"
+#include "src/training/run_recorder.h"
+#include "src/training/run_sampler.h"
 #include "src/training/stop_signal.h"
 #include "src/training/training_state.h"
 #include "src/training/training_step.h"
@@ -34,17 +34,21 @@ data::SequenceOrder order_of(config::DataOrder order) {
 
 TrainingState initial_state(const RunPlan& plan) {
   return {.seed = plan.config().run.seed,
-          .data_fingerprint = plan.train->fingerprint(),
+          .data_fingerprint = plan.data_fingerprint,
           .order = order_of(plan.config().data.order),
           .length = plan.micro_batch.length,
           .model = plan.model};
+}
+
+GuardSettings guard_settings(const config::GuardSection& c) {
+  return {.window = c.window, .outlier_z = c.outlier_z, .most_skips = c.most_skips};
 }
 
 bool due(std::int64_t step, std::int64_t every_steps, std::int64_t steps) {
   return every_steps > 0 && (step % every_steps == 0 || step == steps);
 }
 
-// A run in progress. The constructor finds or makes its starting point; loop() does the rest.
+// A run in progress. begin() finds or makes its starting point; loop() does the rest.
 class Trainer {
  public:
   explicit Trainer(const RunPlan& plan)
@@ -71,46 +75,89 @@ class Trainer {
     } else {
       start();
     }
+    guard_.emplace(guard_settings(config_.guard), state_.guard);
     log::open_file(directory_.log());
     make_directories(directory_.samples());
     replace_file(directory_.config(), plan_.loaded.resolved_yaml);
     replace_file(directory_.environment(), environment_json(plan_));
+    if (config_.batch.micro_sequences == 0)
+      write_choices(directory_, {.micro_sequences = plan_.micro_batch.sequences});
     if (tokenizer_) tokenizer_->save(directory_.tokenizer());
-    metrics_.emplace(directory_.metrics());
+    keeper_.emplace(plan_, found ? std::optional(found->step) : std::nullopt);
     describe();
-    if (!found && config_.checkpoint.initial) save();
   }
 
-  ExitCode loop() {
-    if (state_.step >= config_.training.steps) {
-      log::info(fmt::format(
-          "{} is done: {} steps. Raise training.steps to train on, or choose another run.name.",
-          directory_.root.string(), state_.step));
+  ExitCode loop(kernels::OpProfile* profile) {
+    if (const std::string why = finished(); !why.empty()) {
+      log::info(why);
       return ExitCode::kDone;
     }
-    const data::TokenLoaderOptions options{
-        .order = state_.order, .seed = state_.seed, .length = plan_.micro_batch.length};
-    data::TokenLoader loader(*plan_.train, options, state_.sequences_consumed);
-    metrics::ProgressLine progress(metrics::standard_error_progress(config_.training.steps));
-    while (state_.step < config_.training.steps) {
-      if (stop_requested()) return stop();
-      take_step(loader, progress);
-      const std::int64_t step = state_.step;
-      if (plan_.validation && due(step, config_.validation.every_steps, config_.training.steps))
-        validate();
-      if (stop_requested()) return stop();
-      if (due(step, config_.samples.every_steps, config_.training.steps)) sample();
-      if (due(step, config_.checkpoint.every_steps, config_.training.steps)) save_or_warn();
+    recorder_.emplace(plan_, directory_, state_);
+    if (state_.step > 0) {
+      recorder_->event(
+          state_, "resumed",
+          fmt::format("resuming {} at step {}", directory_.root.string(), state_.step));
+    } else if (config_.checkpoint.initial && !keeper_->begun(0)) {
+      keeper_->save_at_end(0, content(), state_.best_step);
     }
-    progress.finish();
-    if (saved_step_ != state_.step) save();
-    log::info(
-        fmt::format("done: {} steps, loss {:.4f}. Try: ovid generate --model {} --prompt \"...\"",
-                    state_.step, last_loss_, checkpoint_path(state_.step).string()));
-    return ExitCode::kDone;
+    step_.context().set_profile(profile);
+    try {
+      const ExitCode code = train_on();
+      step_.context().set_profile(nullptr);
+      recorder_->finish(code == ExitCode::kDone ? metrics::SessionStatus::kSuccess
+                                                : metrics::SessionStatus::kRunning);
+      return code;
+    } catch (...) {
+      recorder_->finish(metrics::SessionStatus::kFailure);
+      throw;
+    }
   }
 
  private:
+  ExitCode train_on() {
+    const data::TokenLoaderOptions options{
+        .order = state_.order, .seed = state_.seed, .length = plan_.micro_batch.length};
+    data::TokenLoader loader(*plan_.train, options, state_.sequences_consumed);
+    const std::int64_t steps = config_.training.steps;
+    while (finished().empty()) {
+      if (stop_requested()) return stop();
+      take_step(loader);
+      if (plan_.validation && due(state_.step, config_.validation.every_steps, steps)) validate();
+      if (stop_requested()) return stop();
+      if (due(state_.step, config_.samples.every_steps, steps)) sample();
+      if (due(state_.step, config_.checkpoint.every_steps, steps)) save();
+      tell_news();
+    }
+    keeper_->save_at_end(state_.step, content(), state_.best_step);
+    recorder_->event(
+        state_, state_.step < steps ? "early_stop" : "done",
+        fmt::format("done: {} steps, loss {:.4f}{}. Try: ovid generate --model {} --prompt \"...\"",
+                    state_.step, last_loss_,
+                    state_.step < steps ? fmt::format(" (stopped early: {} validations without "
+                                                      "improvement on {:.4f})",
+                                                      state_.validations.without_improvement,
+                                                      state_.validations.lowest.value_or(0))
+                                        : "",
+                    checkpoint_path(state_.step).string()));
+    return ExitCode::kDone;
+  }
+
+  // Why there is nothing left to do; empty where there is.
+  std::string finished() const {
+    if (state_.step >= config_.training.steps) {
+      return fmt::format(
+          "{} is done: {} steps. Raise training.steps to train on, or choose another run.name.",
+          directory_.root.string(), state_.step);
+    }
+    if (out_of_patience(state_.validations, config_.early_stopping.patience)) {
+      return fmt::format(
+          "{} stopped early at step {}: {} validations did not improve. Raise "
+          "early_stopping.patience to train on, or choose another run.name.",
+          directory_.root.string(), state_.step, state_.validations.without_improvement);
+    }
+    return "";
+  }
+
   Path checkpoint_path(std::int64_t step) const {
     return directory_.checkpoints() / fmt::format("step-{:08}", step);
   }
@@ -131,6 +178,7 @@ class Trainer {
       checkpoint::read_parameters(*config_.initialize_from, named_destinations(step_.weights()));
       log::info(fmt::format("starting from the weights of {}", *config_.initialize_from));
     }
+    if (step_.average() != nullptr) step_.average()->copy_from(step_.weights());
   }
 
   void resume(const checkpoint::FoundCheckpoint& found) {
@@ -142,10 +190,19 @@ class Trainer {
     for (auto& d : named_destinations(step_.optimizer().second_moment(), "exp_avg_sq."))
       moments.push_back(d);
     checkpoint::load_optimizer(found.path, moments);
+    if (step_.average() != nullptr) resume_average(found.path);
     saved.model = state_.model;  // dropout may change from one part of a run to the next
     state_ = saved;
-    saved_step_ = saved.step;
-    log::info(fmt::format("resuming {} at step {}", directory_.root.string(), saved.step));
+  }
+
+  void resume_average(const Path& path) {
+    if (checkpoint::has_average(path)) {
+      checkpoint::load_average(path, named_destinations(*step_.average()));
+      return;
+    }
+    step_.average()->copy_from(step_.weights());
+    log::warning(
+        fmt::format("{} holds no average of the weights: it begins anew from them", path.string()));
   }
 
   void describe() const {
@@ -156,103 +213,92 @@ class Trainer {
                     plan_.model.context_length, plan_.model.vocabulary_size,
                     static_cast<double>(model::parameter_count(plan_.model)) * 1e-6));
     log::info(fmt::format(
-        "CPU, {} threads, 1 rank; {} of memory ({} of activations); {} training tokens, {} a step",
-        plan_.threads, memory::readable_bytes(memory.total()),
-        memory::readable_bytes(memory.activations), plan_.train->total_tokens(),
-        config_.batch.sequences * plan_.micro_batch.length));
+        "CPU, {} threads, 1 rank; {} of memory, {} sequences a pass; {} training tokens, {} a step",
+        plan_.threads, memory::readable_bytes(memory.peak()), plan_.micro_batch.sequences,
+        plan_.train->total_tokens(), config_.batch.sequences * plan_.micro_batch.length));
   }
 
-  void take_step(data::TokenLoader& loader, metrics::ProgressLine& progress) {
-    const data::TokenBatch& batch = loader.next(config_.batch.sequences);
-    StepReport report;
-    try {
-      report = step_.run(batch, state_.sequences_consumed, state_.step);
-    } catch (const DivergedError& e) {
-      throw DivergedError(
-          fmt::format("{}; the last checkpoint is {}. Continue from it with a lower "
-                      "optimizer.learning_rate, or more schedule.warmup_steps",
-                      e.what(), saved_step_ ? checkpoint_path(*saved_step_).string() : "none"));
-    }
+  void take_step(data::TokenLoader& loader) {
+    const std::int64_t sequences =
+        batch_sequences(config_.batch, plan_.micro_batch.sequences, state_.step);
+    const data::TokenBatch& batch = loader.next(sequences);
+    StepReport report = step_.compute_gradients(batch, state_.sequences_consumed, state_.step);
+    const std::string doubt = guard_->judge(report.loss, report.gradient_norm);
+    if (doubt.empty()) step_.update(report, state_.step);
     ++state_.step;
     state_.sequences_consumed = loader.cursor();
     state_.tokens += report.tokens;
+    state_.guard = guard_->state();
     last_loss_ = report.loss;
-    metrics_->append(
-        metrics::StepRow{.step = state_.step,
-                         .loss = report.loss,
-                         .gradient_norm = report.gradient_norm,
-                         .learning_rate = report.learning_rate,
-                         .tokens = state_.tokens,
-                         .tokens_per_second = static_cast<double>(report.tokens) / report.seconds,
-                         .time = metrics::now()});
-    progress.update({.step = state_.step,
-                     .loss = report.loss,
-                     .learning_rate = report.learning_rate,
-                     .gradient_norm = report.gradient_norm,
-                     .tokens = report.tokens,
-                     .seconds = report.seconds});
+    recorder_->step(report, state_);
+    if (!doubt.empty()) skipped(doubt);
   }
 
-  void validate() {
+  void skipped(const std::string& doubt) {
+    recorder_->warning(state_, "skipped_update",
+                       fmt::format("step {}: update skipped: {} ({} of {} in a row)", state_.step,
+                                   doubt, state_.guard.skips_in_a_row, config_.guard.most_skips));
+    if (!guard_->gives_up()) return;
+    const auto saved = keeper_->last_saved();
+    const std::string message = fmt::format(
+        "step {}: {}: training has diverged, {} updates in a row were skipped; the last good "
+        "checkpoint is {}. Continue from it with a lower optimizer.learning_rate, or more "
+        "schedule.warmup_steps",
+        state_.step, doubt, state_.guard.skips_in_a_row,
+        saved ? checkpoint_path(*saved).string() : "none");
+    recorder_->warning(state_, "diverged", message);
+    throw DivergedError(message);
+  }
+
+  std::optional<evaluation::LossSum> validation_loss(const model::ParameterSet& weights) {
     const evaluation::LossSum sum = evaluation::evaluate_loss(
         step_.context(),
         {.config = plan_.model,
-         .weights = step_.weights().views(),
+         .weights = weights.views(),
          .activations = step_.activations(),
          .batch = plan_.micro_batch,
          .dataset = *plan_.validation,
          .windows = config_.validation.sequences,
          .on_progress = [](std::int64_t, std::int64_t) { return !stop_requested(); }});
-    if (!sum.complete)
-      return;  // the step is repeated by nobody, and its validation is worth less than the time
-               // left
-    validation_loss_ = sum.mean();
+    // An interrupted validation is repeated by nobody, and is worth less than the time left.
+    return sum.complete ? std::optional(sum) : std::nullopt;
+  }
+
+  void validate() {
+    const auto sum = validation_loss(step_.weights());
+    if (!sum) return;
+    ValidationReport report{.loss = sum->mean(), .average_loss = {}, .tokens = sum->targets};
+    if (step_.average() != nullptr) {
+      const auto average = validation_loss(*step_.average());
+      if (!average) return;
+      report.average_loss = average->mean();
+    }
+    recorder_->validation(report, state_);
+    newest_validation_ = report.watched();
     validated_step_ = state_.step;
-    metrics_->append(metrics::ValidationRow{.step = state_.step,
-                                            .validation_loss = *validation_loss_,
-                                            .tokens = state_.tokens,
-                                            .validation_tokens = sum.targets,
-                                            .time = metrics::now()});
-    log::info(fmt::format("step {}: validation loss {:.4f} over {} tokens (perplexity {:.2f})",
-                          state_.step, *validation_loss_, sum.targets,
-                          std::exp(*validation_loss_)));
+    const bool improved = note_validation(state_.validations, report.watched(),
+                                          config_.early_stopping.minimum_improvement);
+    if (improved && config_.checkpoint.save_best) save();
+    recorder_->write_report();
   }
 
   void sample() {
-    std::vector<std::int32_t> prompt;
-    if (tokenizer_) prompt = tokenizer_->encode(config_.samples.prompt);
-    if (prompt.empty()) prompt.push_back(tokenizer_ ? tokenizer_->end_of_text() : 0);
-    const auto samples = generation::generate(
-        plan_.model, step_.weights().views(), prompt,
-        {.sampling = {.seed = config_.run.seed}, .max_new_tokens = config_.samples.tokens},
-        plan_.device, plan_.threads);
-    std::string text;
-    if (tokenizer_) {
-      tokenizer::StreamDecoder decoder(*tokenizer_);
-      for (const std::int32_t token : samples.front().tokens) text += decoder.push(token);
-      text = config_.samples.prompt + text + decoder.finish();
-    } else {
-      for (const std::int32_t token : samples.front().tokens) text += fmt::format("{} ", token);
-    }
-    log::info(fmt::format("step {}, a sample:\n{}", state_.step, text));
-    const Path path = directory_.samples() / fmt::format("step-{:08}.txt", state_.step);
-    try {
-      replace_file(path, text + "\n");
-    } catch (const ResourceError& e) {
-      log::warning(e.what());  // a sample is not worth a run
-    }
+    const model::ParameterSet& weights =
+        step_.average() != nullptr ? *step_.average() : step_.weights();
+    recorder_->sample(sample_text(plan_, weights, tokenizer_ ? &*tokenizer_ : nullptr), state_);
   }
 
-  void save() {
-    if (validation_loss_ && validated_step_ == state_.step &&
-        (!state_.best_validation_loss || *validation_loss_ < *state_.best_validation_loss)) {
-      state_.best_validation_loss = validation_loss_;
+  checkpoint::CheckpointContent content() {
+    if (newest_validation_ && validated_step_ == state_.step &&
+        (!state_.best_validation_loss || *newest_validation_ < *state_.best_validation_loss)) {
+      state_.best_validation_loss = newest_validation_;
       state_.best_step = state_.step;
     }
     checkpoint::CheckpointContent content;
     content.config = plan_.model;
     if (tokenizer_) content.end_of_text = tokenizer_->end_of_text();
     content.parameters = named_tensors(step_.weights());
+    if (step_.average() != nullptr) content.average = named_tensors(*step_.average());
     content.optimizer = named_tensors(step_.optimizer().first_moment(), "exp_avg.");
     for (auto& tensor : named_tensors(step_.optimizer().second_moment(), "exp_avg_sq.")) {
       content.optimizer.push_back(tensor);
@@ -262,31 +308,27 @@ class Trainer {
                      {"environment.json", environment_json(plan_)}};
     content.metadata = {{"ranks", "1"}};
     if (tokenizer_) content.tokenizer = directory_.tokenizer();
-    checkpoint::write_checkpoint(directory_.root, state_.step, content,
-                                 {.keep_last = static_cast<int>(config_.checkpoint.keep_last),
-                                  .best_step = state_.best_step});
-    saved_step_ = state_.step;
-    failed_saves_ = 0;
+    return content;
   }
 
-  // A failed save must not end a run that still computes: the earlier checkpoints stand, and the
-  // next may go through.
-  void save_or_warn() {
-    constexpr int kPatience = 3;
-    try {
-      save();
-    } catch (const ResourceError& e) {
-      if (++failed_saves_ >= kPatience || state_.step == config_.training.steps) throw;
-      log::warning(
-          fmt::format("checkpoint of step {} not written, training goes on ({} of {} in a row): {}",
-                      state_.step, failed_saves_, kPatience, e.what()));
+  void save() {
+    if (keeper_->begun(state_.step)) return;
+    const checkpoint::CheckpointContent now = content();
+    keeper_->save(state_.step, now, state_.best_step);
+    tell_news();
+  }
+
+  void tell_news() {
+    while (const auto news = keeper_->news()) {
+      if (!news->failure.empty()) recorder_->warning(state_, "failed_save", news->failure);
     }
   }
 
   ExitCode stop() {
-    if (saved_step_ != state_.step) save();
-    log::info(fmt::format("{}: saved step {} and stopped; the same command continues",
-                          stop_signal_name(), state_.step));
+    keeper_->save_at_end(state_.step, content(), state_.best_step);
+    recorder_->event(state_, "stopped",
+                     fmt::format("{}: saved step {} and stopped; the same command continues",
+                                 stop_signal_name(), state_.step));
     return ExitCode::kStoppedAndSaved;
   }
 
@@ -296,22 +338,25 @@ class Trainer {
   checkpoint::RunLock lock_;
   TrainingState state_;
   TrainingStep step_;
+  std::optional<StepGuard> guard_;
   std::optional<tokenizer::Tokenizer> tokenizer_;
-  std::optional<metrics::MetricsLog> metrics_;
-  std::optional<std::int64_t> saved_step_;
-  std::optional<double> validation_loss_;
+  std::optional<CheckpointKeeper> keeper_;
+  std::optional<RunRecorder> recorder_;
+  std::optional<double> newest_validation_;
   std::int64_t validated_step_ = -1;
   double last_loss_ = 0;
-  int failed_saves_ = 0;
 };
 
 }  // namespace
 
-ExitCode train(RunPlan plan) {
-  check_memory(plan_memory(plan));
+ExitCode train(RunPlan plan, const TrainSettings& settings) {
+  check_memory(plan, plan_memory(plan));
   Trainer trainer(plan);
   trainer.begin();
-  return trainer.loop();
+  kernels::OpProfile profile;
+  const ExitCode code = trainer.loop(settings.profile ? &profile : nullptr);
+  if (settings.profile) report_profile(plan, profile);
+  return code;
 }
 
 }  // namespace ovid::training

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "src/core/error.h"
@@ -18,6 +19,26 @@ const char* name_of(data::SequenceOrder order) {
   return order == data::SequenceOrder::kShuffled ? "shuffled" : "sequential";
 }
 
+struct NotWhole {
+  std::string key;
+};
+
+// The library would turn a fraction, or a number that does not fit, into some other one: the result
+// of a conversion beyond the range of the type is undefined.
+template <class T>
+T whole(const Json& object, const char* key) {
+  const Json& value = object.at(key);
+  const bool fits = value.is_number_unsigned()
+                        ? std::in_range<T>(value.get<std::uint64_t>())
+                        : value.is_number_integer() && std::in_range<T>(value.get<std::int64_t>());
+  if (!fits) throw NotWhole{key};
+  return value.get<T>();
+}
+
+std::int64_t count(const Json& object, const char* key) {
+  return whole<std::int64_t>(object, key);
+}
+
 Json model_json(const model::ModelConfig& m) {
   return {{"layers", m.layers},
           {"heads", m.heads},
@@ -29,18 +50,43 @@ Json model_json(const model::ModelConfig& m) {
 
 model::ModelConfig model_from(const Json& json) {
   model::ModelConfig m;
-  m.layers = json.at("layers");
-  m.heads = json.at("heads");
-  m.width = json.at("width");
-  m.context_length = json.at("context_length");
-  m.vocabulary_size = json.at("vocabulary_size");
+  m.layers = count(json, "layers");
+  m.heads = count(json, "heads");
+  m.width = count(json, "width");
+  m.context_length = count(json, "context_length");
+  m.vocabulary_size = count(json, "vocabulary_size");
   m.tied_head = json.at("tied_head");
   return m;
+}
+
+Json guard_json(const GuardState& g) {
+  return {{"losses", g.losses},
+          {"gradient_norms", g.gradient_norms},
+          {"skips_in_a_row", g.skips_in_a_row},
+          {"skips", g.skips}};
+}
+
+GuardState guard_from(const Json& json) {
+  return {.losses = json.at("losses"),
+          .gradient_norms = json.at("gradient_norms"),
+          .skips_in_a_row = count(json, "skips_in_a_row"),
+          .skips = count(json, "skips")};
 }
 
 template <class T>
 std::optional<T> optional_from(const Json& json, const char* key) {
   return json.at(key).is_null() ? std::nullopt : std::optional<T>(json.at(key).get<T>());
+}
+
+Json validations_json(const ValidationProgress& v) {
+  Json json = {{"lowest", nullptr}, {"without_improvement", v.without_improvement}};
+  if (v.lowest) json["lowest"] = *v.lowest;
+  return json;
+}
+
+ValidationProgress validations_from(const Json& json) {
+  return {.lowest = optional_from<double>(json, "lowest"),
+          .without_improvement = count(json, "without_improvement")};
 }
 
 }  // namespace
@@ -52,6 +98,8 @@ std::string to_json(const TrainingState& s) {
                {"tokens", s.tokens},
                {"best_validation_loss", nullptr},
                {"best_step", nullptr},
+               {"guard", guard_json(s.guard)},
+               {"validations", validations_json(s.validations)},
                {"seed", s.seed},
                {"data_fingerprint", s.data_fingerprint},
                {"order", name_of(s.order)},
@@ -65,23 +113,26 @@ std::string to_json(const TrainingState& s) {
 TrainingState training_state_from_json(const std::string& text, const std::string& source) {
   try {
     const Json json = Json::parse(text);
-    const int version = json.at("format_version");
+    const auto version = count(json, "format_version");
     if (version != kFormatVersion) {
       throw CheckpointError(
           fmt::format("{} has format version {}, this program reads {}: use the Ovid that wrote it",
                       source, version, kFormatVersion));
     }
     TrainingState s;
-    s.step = json.at("step");
-    s.sequences_consumed = json.at("sequences_consumed");
-    s.tokens = json.at("tokens");
+    s.step = count(json, "step");
+    s.sequences_consumed = count(json, "sequences_consumed");
+    s.tokens = count(json, "tokens");
     s.best_validation_loss = optional_from<double>(json, "best_validation_loss");
-    s.best_step = optional_from<std::int64_t>(json, "best_step");
-    s.seed = json.at("seed");
+    if (!json.at("best_step").is_null()) s.best_step = count(json, "best_step");
+    // Checkpoints of version 1.0 have neither: they begin with empty windows.
+    if (json.contains("guard")) s.guard = guard_from(json.at("guard"));
+    if (json.contains("validations")) s.validations = validations_from(json.at("validations"));
+    s.seed = whole<std::uint64_t>(json, "seed");
     s.data_fingerprint = json.at("data_fingerprint");
     s.order = json.at("order") == "shuffled" ? data::SequenceOrder::kShuffled
                                              : data::SequenceOrder::kSequential;
-    s.length = json.at("length");
+    s.length = count(json, "length");
     s.model = model_from(json.at("model"));
     if (s.step < 0 || s.sequences_consumed < 0 || s.tokens < 0) {
       throw CheckpointError(
@@ -91,6 +142,11 @@ TrainingState training_state_from_json(const std::string& text, const std::strin
     return s;
   } catch (const Json::exception& e) {
     throw CheckpointError(fmt::format("{} is not a training state: {}", source, e.what()));
+  } catch (const NotWhole& e) {
+    throw CheckpointError(
+        fmt::format("{} is not a training state: {} is no whole number that fits; resume from "
+                    "another checkpoint",
+                    source, e.key));
   }
 }
 

@@ -6,6 +6,8 @@
 
 #include "src/data/sequence_order.h"
 #include "src/model/model_config.h"
+#include "src/training/early_stopping.h"
+#include "src/training/step_guard.h"
 
 namespace ovid::training {
 
@@ -17,6 +19,8 @@ struct TrainingState {
   std::int64_t tokens = 0;                     // trained on
   std::optional<double> best_validation_loss;  // of a checkpoint
   std::optional<std::int64_t> best_step;       // that checkpoint's step
+  GuardState guard;
+  ValidationProgress validations;
   // What a resumed run must share with the one that wrote this, or the order of its data would
   // change.
   std::uint64_t seed = 0;

@@ -2,19 +2,27 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
 #include "kernels/convert/convert.h"
+#include "kernels/moving_average/moving_average.h"
 #include "src/core/error.h"
 #include "src/model/model.h"
 
 namespace ovid::training {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 std::size_t activation_bytes(const RunPlan& plan) {
   return memory::measure([&](memory::Arena& arena) {
-    model::lay_out_activations(arena, plan.model, plan.micro_batch, model::Keep::kForBackward);
+    model::lay_out_activations(arena, plan.model, plan.micro_batch, plan.keep());
     model::lay_out_activation_gradients(arena, plan.model, plan.micro_batch);
   });
 }
@@ -54,22 +62,25 @@ optimizer::Schedule schedule_of(const config::RunConfig& c) {
 
 TrainingStep::TrainingStep(const RunPlan& plan)
     : plan_(plan),
-      execution_(
-          plan.device, plan.threads,
-          model::measure_scratch(plan.model, plan.micro_batch, plan.device, plan.threads, true)),
+      execution_(plan.device, plan.threads,
+                 model::measure_scratch(plan.model, plan.micro_batch, plan.device, plan.threads,
+                                        plan.keep())),
       weights_(plan.model, "weights"),
       gradients_(plan.model, "gradients"),
       optimizer_(plan.model, optimizer_settings(plan.config().optimizer)),
+      average_(plan.config().weight_average.decay > 0
+                   ? std::optional<model::ParameterSet>(std::in_place, plan.model,
+                                                        "average of the weights")
+                   : std::nullopt),
       arena_("activations", activation_bytes(plan)),
-      activations_(model::lay_out_activations(arena_, plan.model, plan.micro_batch,
-                                              model::Keep::kForBackward)),
+      activations_(model::lay_out_activations(arena_, plan.model, plan.micro_batch, plan.keep())),
       activation_gradients_(
           model::lay_out_activation_gradients(arena_, plan.model, plan.micro_batch)),
       schedule_(schedule_of(plan.config())) {}
 
-StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_sequence,
-                             std::int64_t step) {
-  const auto start = std::chrono::steady_clock::now();
+StepReport TrainingStep::compute_gradients(const data::TokenBatch& batch,
+                                           std::int64_t first_sequence, std::int64_t step) {
+  const Clock::time_point start = Clock::now();
   kernels::ExecutionContext& ctx = context();
   std::int64_t valid = 0;
   for (const std::int32_t target : batch.targets) valid += target != data::kIgnoreTarget ? 1 : 0;
@@ -101,14 +112,34 @@ StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_s
   report.loss = valid > 0 ? loss_sum / static_cast<double>(valid) : 0.0;
   report.gradient_norm = optimizer_.gradient_norm(ctx, gradients_);
   report.learning_rate = optimizer::learning_rate(schedule_, step);
+  report.sequences = batch.count;
   report.tokens = batch.count * shape.length;
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+void TrainingStep::update(StepReport& report, std::int64_t step) {
+  const Clock::time_point start = Clock::now();
+  optimizer_.update(context(), weights_, gradients_, report.gradient_norm, report.learning_rate,
+                    step + 1);
+  if (average_) {
+    const double t = static_cast<double>(step);
+    const double decay = std::min(plan_.config().weight_average.decay, (1.0 + t) / (10.0 + t));
+    moving_average_update(context(), {.value = weights_.flat(),
+                                      .average = average_->flat(),
+                                      .decay = static_cast<float>(decay)});
+  }
+  report.seconds += seconds_since(start);
+}
+
+StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_sequence,
+                             std::int64_t step) {
+  StepReport report = compute_gradients(batch, first_sequence, step);
   if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
     throw DivergedError(fmt::format("step {}: loss {}, gradient norm {}: training has diverged",
                                     step + 1, report.loss, report.gradient_norm));
   }
-  optimizer_.update(ctx, weights_, gradients_, report.gradient_norm, report.learning_rate,
-                    step + 1);
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  update(report, step);
   return report;
 }
 

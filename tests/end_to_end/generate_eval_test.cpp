@@ -25,11 +25,11 @@ const TinyRun& trained() {
   return run;
 }
 
-ProcessResult generate(const std::vector<std::string>& options) {
+ProcessResult generate(const std::vector<std::string>& options, const std::string& input = "") {
   std::vector<std::string> command{program("ovid"), "generate", "--model",
                                    trained().checkpoint(30)};
   command.insert(command.end(), options.begin(), options.end());
-  return run_process(command);
+  return run_process(command, input);
 }
 
 }  // namespace
@@ -69,6 +69,86 @@ TEST_CASE("streamed text is the text of the JSON, and the seed is told", "[e2e]"
   CHECK_THAT(generate({"--prompt", "", "--max-new-tokens", "2"}).errors, Contains("--seed"));
 }
 
+TEST_CASE("a stop text ends a sample before it, in JSON and in streamed text", "[e2e]") {
+  const std::vector<std::string> options{"--prompt", "the bird", "--max-new-tokens", "60",
+                                         "--seed",   "3",        "--samples",        "3"};
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.end(), options.begin(), options.end());
+    return generate(more);
+  };
+  const auto whole = json_lines(run({"--json"}).output);
+  const std::string text = whole[0]["text"];
+  REQUIRE(text.size() > 30);
+  const std::string stop = text.substr(20, 3);  // three tokens of this model: one for each byte
+  const auto cut = json_lines(run({"--json", "--stop", stop, "--stop", "never there"}).output);
+  std::string shown;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::string all = whole[i]["text"];
+    const std::size_t at = all.find(stop);
+    CHECK(cut[i]["text"] == all.substr(0, at));
+    const std::string otherwise = whole[i]["finish_reason"];
+    CHECK(cut[i]["finish_reason"] == (at == std::string::npos ? otherwise : "stop"));
+    if (at != std::string::npos) CHECK(cut[i]["tokens"].size() < whole[i]["tokens"].size());
+    shown += "--- sample " + std::to_string(i + 1) + " ---\nthe bird" +
+             cut[i]["text"].get<std::string>() + "\n";
+  }
+  CHECK(cut[0]["finish_reason"] == "stop");
+  CHECK(run({"--stop", stop}).output == shown);
+}
+
+TEST_CASE("prompts come from a file or standard input, and each is continued as alone", "[e2e]") {
+  const TemporaryDirectory folder;
+  const std::vector<std::string> texts{"the bird", "", "a \"stone\"", "the bird"};
+  std::string lines, json;
+  for (const std::string& text : texts) {
+    lines += text + "\r\n";
+    json += nlohmann::json{{"prompt", text}, {"id", 7}}.dump() + "\n\n";
+  }
+  replace_file(folder / "prompts.txt", lines);
+  replace_file(folder / "prompts.jsonl", json);
+  const std::vector<std::string> settings{"--seed",           "5",  "--samples", "2",
+                                          "--max-new-tokens", "12", "--json"};
+  const auto run = [&](std::vector<std::string> options, const std::string& input = "") {
+    options.insert(options.end(), settings.begin(), settings.end());
+    const ProcessResult result = generate(options, input);
+    INFO(result.errors);
+    REQUIRE(result.exit_code == 0);
+    return result.output;
+  };
+  const std::string output = run({"--prompts", (folder / "prompts.txt").string()});
+  const auto rows = json_lines(output);
+  REQUIRE(rows.size() == 8);
+  for (std::size_t p = 0; p < texts.size(); ++p) {
+    const auto alone = json_lines(run({"--prompt", texts[p]}));
+    for (std::size_t i = 0; i < 2; ++i) {
+      auto row = rows[2 * p + i];
+      CHECK(row["prompt"] == p);
+      row.erase("prompt");
+      CHECK(row == alone[i]);
+    }
+  }
+  CHECK(run({"--prompts", (folder / "prompts.jsonl").string()}) == output);
+  CHECK(run({"--prompts", "-", "--batch", "3"}, lines) == output);
+  CHECK(run({"--prompts", "-", "--jsonl", "--threads", "1", "--batch", "1"}, json) == output);
+}
+
+TEST_CASE("prompts that cannot be read are refused with their line", "[e2e]") {
+  const auto refused = [](const std::string& input, const std::string& reason) {
+    const ProcessResult result = generate({"--prompts", "-", "--jsonl"}, input);
+    CHECK(result.exit_code == 3);
+    CHECK_THAT(result.errors, Contains(reason));
+    CHECK(result.output.empty());
+  };
+  refused("{\"prompt\":\"a\"}\n{\"prompt\":\n", "line 2 of standard input is not JSON");
+  refused("{\"prompt\":\"a\"}\n\n{\"text\":\"b\"}\n", "line 3 of standard input has no string");
+  refused("[1]", "line 1");
+  refused("{\"prompt\":[1]}", "line 1");
+  refused("{\"prompt\":\"\xff\"}", "line 1");
+  refused("", "holds no prompt");
+  CHECK(generate({"--prompts", "-"}, "").exit_code == 3);
+  CHECK(generate({"--prompts", "absent.txt"}).exit_code == 3);
+}
+
 TEST_CASE("prompt ids and greedy decoding need no seed to repeat", "[e2e]") {
   const std::vector<std::string> options{"--prompt-ids", "116,104,101", "--temperature", "0",
                                          "--json"};
@@ -85,6 +165,13 @@ TEST_CASE("generate refuses what makes no sense", "[e2e]") {
   CHECK(generate({"--prompt", "a", "--temperature", "-1"}).exit_code == 2);
   CHECK(generate({"--prompt", "a", "--top-p", "0"}).exit_code == 2);
   CHECK(generate({"--prompt", "a", "--unknown"}).exit_code == 2);
+  CHECK(generate({"--prompt", "a", "--prompts", "b.txt"}).exit_code == 2);
+  CHECK(generate({"--prompt", "a", "--jsonl"}).exit_code == 2);
+  CHECK(generate({"--prompt", "a", "--stop", ""}).exit_code == 2);
+  CHECK(generate({"--prompt", "a", "--stop", "\xff"}).exit_code == 2);
+  CHECK(generate({"--prompt", "a", "--min-p", "1.5"}).exit_code == 2);
+  CHECK(generate({"--prompt", "a", "--repetition-penalty", "0"}).exit_code == 2);
+  CHECK(generate({"--prompt", "a", "--batch", "-1"}).exit_code == 2);
   CHECK(
       run_process({program("ovid"), "generate", "--model", "absent", "--prompt", "a"}).exit_code ==
       4);

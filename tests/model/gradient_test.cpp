@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
@@ -14,8 +15,9 @@ constexpr BatchShape kBatch{.sequences = 4, .length = 12};
 // A tiny model with a batch, its loss and its gradients.
 class Probe {
  public:
-  explicit Probe(float dropout, bool tied = true)
-      : config_{.layers = 2,
+  explicit Probe(float dropout, bool tied = true, Keep keep = Keep::kForBackward)
+      : keep_(keep),
+        config_{.layers = 3,
                 .heads = 2,
                 .width = 16,
                 .context_length = 12,
@@ -30,7 +32,7 @@ class Probe {
         activations_(lay_out(arena_)),
         d_(lay_out_activation_gradients(arena_, config_, kBatch)),
         execution_(kernels::DeviceKind::kCpu, 2,
-                   measure_scratch(config_, kBatch, kernels::DeviceKind::kCpu, 2, true)) {
+                   measure_scratch(config_, kBatch, kernels::DeviceKind::kCpu, 2, keep)) {
     initialise(weights_, config_, 3);
     for (std::int64_t i = 0; i < kBatch.rows(); ++i) {
       tokens_.push_back(static_cast<std::int32_t>(i * i % 29));
@@ -54,12 +56,13 @@ class Probe {
         view(targets_), 1.0f);
   }
 
+  std::size_t activation_bytes() const { return arena_.used_bytes(); }
   View weights() { return weights_.flat(); }
   View gradients() { return gradients_.flat(); }
 
  private:
   Activations lay_out(memory::Arena& arena) const {
-    Activations activations = lay_out_activations(arena, config_, kBatch, Keep::kForBackward);
+    Activations activations = lay_out_activations(arena, config_, kBatch, keep_);
     if (arena.only_measures()) lay_out_activation_gradients(arena, config_, kBatch);
     return activations;
   }
@@ -74,6 +77,7 @@ class Probe {
             .dropout = DropoutKey{.seed = 1, .pass = 0}};
   }
 
+  Keep keep_;
   ModelConfig config_;
   ParameterSet weights_, gradients_;
   memory::Arena arena_;
@@ -117,7 +121,7 @@ TEST_CASE("gradients are told ready from the last block to the embeddings", "[mo
   Probe probe(0.0f);
   std::vector<std::int64_t> order;
   probe.backward([&](std::int64_t block) { order.push_back(block); });
-  CHECK(order == std::vector<std::int64_t>{1, 0, -1});
+  CHECK(order == std::vector<std::int64_t>{2, 1, 0, -1});
 }
 
 TEST_CASE("gradients accumulate over passes", "[model]") {
@@ -129,6 +133,25 @@ TEST_CASE("gradients accumulate over passes", "[model]") {
     // The second pass adds the same numbers to sums already there: one rounding of each more.
     const float single = once.gradients().data<float>()[i];
     CHECK(twice.gradients().data<float>()[i] == Approx(2 * single).margin(1e-4));
+  }
+}
+
+// What is computed again has the bits of the first time, so memory is all that recomputation
+// changes.
+TEST_CASE("recomputation takes less memory and gives the same bits", "[model]") {
+  for (const float dropout : {0.0f, 0.25f}) {
+    Probe none(dropout), cheap(dropout, true, Keep::kWithoutCheap),
+        block(dropout, true, Keep::kBlockInputs);
+    none.backward();
+    const std::int64_t n = none.gradients().elements();
+    const float* expected = none.gradients().data<float>();
+    for (Probe* probe : {&cheap, &block}) {
+      probe->backward();
+      const float* g = probe->gradients().data<float>();
+      CHECK(std::memcmp(g, expected, static_cast<std::size_t>(n) * sizeof(float)) == 0);
+    }
+    CHECK(cheap.activation_bytes() < none.activation_bytes());
+    CHECK(block.activation_bytes() < cheap.activation_bytes());
   }
 }
 

@@ -15,6 +15,9 @@ TrainingState example() {
   s.tokens = 9216;
   s.best_validation_loss = 1.0 / 3.0;
   s.best_step = 10;
+  s.guard = {
+      .losses = {1.5, 1.0 / 3.0}, .gradient_norms = {0.1, 2.0}, .skips_in_a_row = 1, .skips = 4};
+  s.validations = {.lowest = 1.25, .without_improvement = 2};
   s.seed = 0xFFFFFFFFFFFFFFFFull;
   s.data_fingerprint = "00ff";
   s.order = data::SequenceOrder::kSequential;
@@ -35,6 +38,7 @@ TEST_CASE("a training state reads back equal", "[training]") {
   TrainingState s = example();
   s.best_validation_loss.reset();
   s.best_step.reset();
+  s.validations.lowest.reset();
   CHECK(training_state_from_json(to_json(s), "state.json") == s);
 }
 
@@ -46,6 +50,16 @@ TEST_CASE("texts that are no training state are refused by name", "[training]") 
   std::string negative = to_json(example());
   negative.replace(negative.find("144"), 3, "-14");
   CHECK_THROWS_AS(training_state_from_json(negative, "state.json"), CheckpointError);
+}
+
+TEST_CASE("counts of a training state that are no whole numbers are refused, not rounded",
+          "[training]") {
+  for (const std::string wrong : {"1e300", "14.5", "18446744073709551615", "true"}) {
+    std::string text = to_json(example());
+    text.replace(text.find("144"), 3, wrong);
+    CHECK_THROWS_WITH(training_state_from_json(text, "state.json"),
+                      Catch::Contains("is no whole number that fits"));
+  }
 }
 
 TEST_CASE("a config that does not continue a run is told every difference", "[training]") {

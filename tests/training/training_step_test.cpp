@@ -1,5 +1,6 @@
 #include "src/training/training_step.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -118,6 +119,36 @@ TEST_CASE("weights that are not finite end the run before they spread", "[traini
   model::initialise(step.weights(), plan.model, 3);
   step.weights().tensors().front().view.data<float>()[0] = NAN;
   CHECK_THROWS_AS(step.run(batch_of(0), 0, 0), DivergedError);
+}
+
+TEST_CASE("recomputation changes no bit of a step", "[training]") {
+  const Outcome none = train(plan_of(2, 2, 0.1), batch_of(3), 3);
+  for (const config::Recompute recompute : {config::Recompute::kCheap, config::Recompute::kBlock}) {
+    RunPlan plan = plan_of(2, 2, 0.1);
+    plan.loaded.values.recompute = recompute;
+    CHECK(train(plan, batch_of(3), 3).weights == none.weights);
+  }
+}
+
+TEST_CASE("an average of the weights is kept beside them and changes nothing", "[training]") {
+  const Outcome without = train(plan_of(4, 1), batch_of(0), 5);
+  RunPlan plan = plan_of(4, 1);
+  plan.loaded.values.weight_average.decay = 0.5;
+  TrainingStep step(plan);
+  model::initialise(step.weights(), plan.model, 3);
+  REQUIRE(step.average() != nullptr);
+  step.average()->copy_from(step.weights());
+  const float first = step.weights().flat().data<float>()[0];
+  double expected = first;
+  for (int i = 0; i < 5; ++i) {
+    step.run(batch_of(0), i * kSequences, i);
+    const double decay = std::min(0.5, (1.0 + i) / (10.0 + i));
+    expected += (1.0 - decay) * (step.weights().flat().data<float>()[0] - expected);
+  }
+  const float* weights = step.weights().flat().data<float>();
+  CHECK(std::vector<float>(weights, weights + step.weights().flat().elements()) == without.weights);
+  // Five updates of three roundings each, of numbers near the weight.
+  CHECK(step.average()->flat().data<float>()[0] == Approx(expected).epsilon(15 * 0x1p-24));
 }
 
 }  // namespace ovid::training

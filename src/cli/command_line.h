@@ -1,0 +1,25 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "src/cli/commands.h"
+
+// The command line of `ovid`: each function adds subcommands with their options and help. When one
+// of them was parsed, `chosen` runs it.
+namespace ovid::cli {
+
+using Command = std::function<ExitCode()>;
+
+void add_train(CLI::App& app, TrainOptions& options, Command& chosen);
+void add_plan(CLI::App& app, PlanOptions& options, Command& chosen);
+void add_runs(CLI::App& app, RunsOptions& options, Command& chosen);
+void add_config(CLI::App& app, ConfigOptions& options, Command& chosen);
+void add_doctor(CLI::App& app, DoctorOptions& options, Command& chosen);
+
+void add_generate(CLI::App& app, GenerateOptions& options, Command& chosen);
+void add_eval(CLI::App& app, EvalOptions& options, Command& chosen);
+void add_checkpoint(CLI::App& app, CheckpointOptions& options, CheckpointPruneOptions& prune,
+                    Command& chosen);
+
+}  // namespace ovid::cli

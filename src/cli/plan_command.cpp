@@ -1,0 +1,19 @@
+#include <fmt/format.h>
+
+#include "src/cli/commands.h"
+#include "src/cli/standard_output.h"
+#include "src/config/config.h"
+#include "src/training/plan_report.h"
+#include "src/training/run_plan.h"
+
+namespace ovid::cli {
+
+ExitCode run_plan(const PlanOptions& options) {
+  const training::RunPlan plan =
+      training::make_run_plan(config::load(options.config, options.overrides));
+  const training::RunNeeds needs = training::needs_of(plan, !options.no_timing);
+  print(options.json ? training::to_json(plan, needs) + "\n" : training::to_text(plan, needs));
+  return needs.fits_memory() && needs.fits_disk() ? ExitCode::kDone : ExitCode::kResources;
+}
+
+}  // namespace ovid::cli

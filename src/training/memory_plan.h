@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "src/training/run_plan.h"
+
+namespace ovid::training {
+
+// Bytes of every arena of a run, found without taking any of them.
+struct MemoryPlan {
+  struct Part {
+    std::string name;
+    std::size_t bytes = 0;
+  };
+  std::vector<Part> parts;       // held from start to end
+  std::size_t sampling = 0;      // while a sample is generated
+  std::size_t snapshot = 0;      // the copy that asynchronous checkpoints are written from
+  std::size_t resident() const;  // of all parts
+  // The most at one moment. Without the snapshot a run still works: it then saves synchronously.
+  std::size_t peak() const { return resident() + sampling + snapshot; }
+  std::size_t needed() const { return resident() + sampling; }
+};
+MemoryPlan plan_memory(const RunPlan& plan);
+
+// Throws ResourceError where the machine has clearly less memory than needed; the message has the
+// sizes and the one setting that would help.
+void check_memory(const RunPlan& plan, const MemoryPlan& memory);
+
+// The setting nearest to the plan's that fits `available` bytes: fewer sequences a pass, then
+// recomputation. As text ("batch.micro_sequences: 4"), empty where none fits.
+std::string setting_that_fits(const RunPlan& plan, std::size_t available);
+
+// The largest divisor of batch.sequences (and of batch.ramp_from) whose passes fit `available`
+// bytes; 1 where none does.
+std::int64_t largest_micro_batch(const RunPlan& plan, std::size_t available);
+
+}  // namespace ovid::training

@@ -1,0 +1,200 @@
+#include "src/training/plan_report.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "src/memory/arena.h"
+#include "src/metrics/progress_line.h"
+#include "src/model/operation_count.h"
+#include "src/training/batch_size.h"
+
+namespace ovid::training {
+namespace {
+
+using memory::readable_bytes;
+
+// The resident memory of this process: program, libraries, and what they hold.
+std::size_t resident_bytes() {
+  const std::string status = read_file("/proc/self/status");
+  const std::size_t at = status.find("VmRSS:");
+  return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + 6, nullptr, 10) * 1024;
+}
+
+// Two batches of tokens and targets (one in use, one being read), and their bytes on the way.
+std::size_t loader_bytes(const RunPlan& plan) {
+  const auto tokens = static_cast<std::size_t>(plan.config().batch.sequences) *
+                      static_cast<std::size_t>(plan.micro_batch.length);
+  return 2 * tokens * (sizeof(std::int32_t) + sizeof(std::int32_t));
+}
+
+std::size_t free_disk(Path folder) {
+  while (!folder.empty() && !std::filesystem::exists(folder)) folder = folder.parent_path();
+  std::error_code error;
+  const auto space = std::filesystem::space(folder.empty() ? Path(".") : folder, error);
+  return error ? 0 : space.available;
+}
+
+std::int64_t times_due(std::int64_t every_steps, std::int64_t steps) {
+  if (every_steps <= 0) return 0;
+  return steps / every_steps + (steps % every_steps != 0 ? 1 : 0);
+}
+
+std::int64_t checkpoints_kept(const config::RunConfig& c) {
+  const std::int64_t written =
+      std::max<std::int64_t>(times_due(c.checkpoint.every_steps, c.training.steps), 1);
+  std::int64_t kept = std::min(c.checkpoint.keep_last, written);
+  if (c.checkpoint.keep_every > 0) kept += c.training.steps / c.checkpoint.keep_every;
+  if (c.checkpoint.initial) ++kept;
+  if (c.checkpoint.keep_best && !c.data.validation.empty()) ++kept;
+  return std::min(kept, written + 1) + 1;  // the next is on disk before an old one goes
+}
+
+void estimate_time(const RunPlan& plan, RunNeeds& needs) {
+  const config::RunConfig& c = plan.config();
+  needs.speed = estimate_speed(plan);
+  const SpeedEstimate& s = *needs.speed;
+  const auto sequences = static_cast<double>(c.batch.sequences);
+  needs.step_seconds = sequences * s.seconds_a_sequence + s.update_seconds;
+  needs.training_seconds =
+      static_cast<double>(total_sequences(c.batch, plan.micro_batch.sequences, c.training.steps)) *
+          s.seconds_a_sequence +
+      static_cast<double>(c.training.steps) * s.update_seconds;
+  if (plan.validation) {
+    // A forward pass is a third of forward and backward.
+    const std::int64_t windows = std::min(
+        c.validation.sequences, (plan.validation->total_tokens() - 1) / plan.micro_batch.length);
+    needs.validation_seconds =
+        static_cast<double>(times_due(c.validation.every_steps, c.training.steps) * windows) *
+        s.seconds_a_sequence / 3.0 * (c.weight_average.decay > 0 ? 2.0 : 1.0);
+  }
+}
+
+std::string memory_text(const RunNeeds& needs) {
+  std::string text = "memory\n";
+  const auto line = [&](const std::string& name, std::size_t bytes) {
+    text += fmt::format("  {:<44}{:>14}{:>18}\n", name, readable_bytes(bytes), bytes);
+  };
+  for (const MemoryPlan::Part& part : needs.memory.parts) line(part.name, part.bytes);
+  if (needs.memory.sampling > 0) line("decoder, while a sample is written", needs.memory.sampling);
+  if (needs.memory.snapshot > 0)
+    line("copy that checkpoints are written from", needs.memory.snapshot);
+  line("program, libraries, batches", needs.process_bytes);
+  line("peak", needs.peak_bytes());
+  if (needs.available_bytes > 0) line("free on this machine", needs.available_bytes);
+  return text;
+}
+
+std::string verdict(const RunNeeds& needs) {
+  std::string text;
+  if (!needs.fits_memory()) {
+    text += "does not fit the memory: " +
+            (needs.cure.empty() ? "choose a smaller model or a shorter batch.length"
+                                : fmt::format("it would with {}", needs.cure)) +
+            "\n";
+  } else if (needs.available_bytes > 0 && needs.peak_bytes() > needs.available_bytes) {
+    text += "fits, but not the copy for asynchronous checkpoints: training will wait for saves\n";
+  }
+  if (!needs.fits_disk()) {
+    text += fmt::format(
+        "does not fit the disk: {} of checkpoints, {} free; lower checkpoint.keep_last or choose "
+        "another run.directory\n",
+        readable_bytes(needs.disk_bytes()), readable_bytes(needs.free_disk_bytes));
+  }
+  return text.empty() ? "fits\n" : text;
+}
+
+}  // namespace
+
+RunNeeds needs_of(const RunPlan& plan, bool measure_speed) {
+  const config::RunConfig& c = plan.config();
+  RunNeeds needs;
+  needs.parameters = model::parameter_count(plan.model);
+  needs.memory = plan_memory(plan);
+  needs.available_bytes = memory::available_memory();
+  const std::size_t sets = (c.weight_average.decay > 0 ? 4 : 3);
+  needs.checkpoint_bytes = sets * 4 * static_cast<std::size_t>(needs.parameters);
+  needs.checkpoints_kept = checkpoints_kept(c);
+  needs.free_disk_bytes = free_disk(plan.directory);
+  needs.steps = c.training.steps;
+  needs.tokens_a_step = c.batch.sequences * plan.micro_batch.length;
+  const std::int64_t sequences =
+      total_sequences(c.batch, plan.micro_batch.sequences, c.training.steps);
+  needs.tokens = sequences * plan.micro_batch.length;
+  needs.epochs = static_cast<double>(sequences) /
+                 static_cast<double>(plan.train->sequences(plan.micro_batch.length));
+  needs.flops =
+      static_cast<double>(sequences) *
+      model::training_operations(plan.model, {.sequences = 1, .length = plan.micro_batch.length})
+          .total();
+  if (measure_speed) estimate_time(plan, needs);
+  needs.process_bytes = resident_bytes() + loader_bytes(plan);
+  if (!needs.fits_memory()) needs.cure = setting_that_fits(plan, needs.available_bytes);
+  return needs;
+}
+
+std::string to_text(const RunPlan& plan, const RunNeeds& needs) {
+  const model::ModelConfig& m = plan.model;
+  std::string text = fmt::format(
+      "model\n  {} layers, {} heads, width {}, context {}, vocabulary {}: {} parameters\n"
+      "  passes of {} sequences of {} tokens; recomputation: {}\n",
+      m.layers, m.heads, m.width, m.context_length, m.vocabulary_size, needs.parameters,
+      plan.micro_batch.sequences, plan.micro_batch.length,
+      plan.keep() == model::Keep::kForBackward    ? "none"
+      : plan.keep() == model::Keep::kWithoutCheap ? "cheap"
+                                                  : "block");
+  text += memory_text(needs);
+  text += fmt::format("disk\n  {} a checkpoint, up to {} kept: {}; {} free\n",
+                      readable_bytes(needs.checkpoint_bytes), needs.checkpoints_kept,
+                      readable_bytes(needs.disk_bytes()), readable_bytes(needs.free_disk_bytes));
+  text += fmt::format("work\n  {} steps of {} tokens: {} tokens, {:.2f} epochs; {:.3g} FLOP\n",
+                      needs.steps, needs.tokens_a_step, needs.tokens, needs.epochs, needs.flops);
+  if (needs.speed) {
+    const double total = needs.training_seconds + needs.validation_seconds;
+    text += fmt::format(
+        "time on this machine, {} threads, measured now\n  {:.3g} s a step, {:.0f} tokens/s, "
+        "{:.0f} "
+        "GFLOP/s\n  about {} of training and {} of validation (repetitions differed by {:.0f} %)\n",
+        plan.threads, needs.step_seconds,
+        static_cast<double>(needs.tokens_a_step) / needs.step_seconds,
+        needs.flops / needs.training_seconds * 1e-9,
+        metrics::format_duration(needs.training_seconds),
+        metrics::format_duration(total - needs.training_seconds), 100 * needs.speed->spread);
+  }
+  return text + verdict(needs);
+}
+
+std::string to_json(const RunPlan& plan, const RunNeeds& needs) {
+  nlohmann::json arenas = nlohmann::json::object();
+  for (const MemoryPlan::Part& part : needs.memory.parts) arenas[part.name] = part.bytes;
+  nlohmann::json json = {{"parameters", needs.parameters},
+                         {"micro_sequences", plan.micro_batch.sequences},
+                         {"length", plan.micro_batch.length},
+                         {"arenas", arenas},
+                         {"sampling_bytes", needs.memory.sampling},
+                         {"snapshot_bytes", needs.memory.snapshot},
+                         {"process_bytes", needs.process_bytes},
+                         {"peak_bytes", needs.peak_bytes()},
+                         {"available_bytes", needs.available_bytes},
+                         {"checkpoint_bytes", needs.checkpoint_bytes},
+                         {"checkpoints_kept", needs.checkpoints_kept},
+                         {"disk_bytes", needs.disk_bytes()},
+                         {"free_disk_bytes", needs.free_disk_bytes},
+                         {"steps", needs.steps},
+                         {"tokens_per_step", needs.tokens_a_step},
+                         {"tokens", needs.tokens},
+                         {"epochs", needs.epochs},
+                         {"flops", needs.flops},
+                         {"fits_memory", needs.fits_memory()},
+                         {"fits_disk", needs.fits_disk()},
+                         {"cure", needs.cure}};
+  if (needs.speed) {
+    json["step_seconds"] = needs.step_seconds;
+    json["training_seconds"] = needs.training_seconds;
+    json["validation_seconds"] = needs.validation_seconds;
+    json["spread"] = needs.speed->spread;
+  }
+  return json.dump(2);
+}
+
+}  // namespace ovid::training

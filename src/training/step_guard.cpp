@@ -1,0 +1,68 @@
+#include "src/training/step_guard.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+namespace ovid::training {
+namespace {
+
+struct Statistics {
+  double mean = 0;
+  double deviation = 0;
+};
+
+// From the values each time, never from running sums: those would keep what once went into them.
+Statistics statistics(const std::vector<double>& values) {
+  Statistics s;
+  for (const double value : values) s.mean += value;
+  s.mean /= static_cast<double>(values.size());
+  double squares = 0;
+  for (const double value : values) squares += (value - s.mean) * (value - s.mean);
+  s.deviation = std::sqrt(squares / static_cast<double>(values.size()));
+  return s;
+}
+
+}  // namespace
+
+StepGuard::StepGuard(GuardSettings settings, GuardState state)
+    : settings_(settings), state_(std::move(state)) {}
+
+std::string StepGuard::judge(double loss, double gradient_norm) {
+  std::string reason;
+  if (!std::isfinite(loss) || !std::isfinite(gradient_norm)) {
+    reason = fmt::format("loss {}, gradient norm {}", loss, gradient_norm);
+  } else {
+    reason = judge_one("loss", loss, state_.losses);
+    const std::string second = judge_one("gradient norm", gradient_norm, state_.gradient_norms);
+    if (!second.empty()) reason += (reason.empty() ? "" : "; ") + second;
+  }
+  state_.skips_in_a_row = reason.empty() ? 0 : state_.skips_in_a_row + 1;
+  if (!reason.empty()) ++state_.skips;
+  return reason;
+}
+
+std::string StepGuard::judge_one(const char* name, double value,
+                                 std::vector<double>& window) const {
+  const auto full = static_cast<std::size_t>(settings_.window);
+  while (window.size() > full) window.erase(window.begin());  // the setting may have shrunk
+  std::string reason;
+  if (settings_.outlier_z > 0 && window.size() == full) {
+    const Statistics s = statistics(window);
+    // A run that repeats itself has next to no deviation: a thousandth of the mean is no outlier.
+    const double deviation = std::max(s.deviation, 1e-3 * std::abs(s.mean));
+    const double limit = s.mean + settings_.outlier_z * deviation;
+    if (value > limit) {
+      reason =
+          fmt::format("{} {:.4g} is {:.1f} standard deviations above the mean {:.4g} of {} steps",
+                      name, value, (value - s.mean) / deviation, s.mean, window.size());
+      value = limit;
+    }
+  }
+  if (window.size() == full) window.erase(window.begin());
+  window.push_back(value);
+  return reason;
+}
+
+}  // namespace ovid::training
