@@ -39,6 +39,7 @@ class ArchiveReader {
     ::archive_read_support_format_tar(a);
     ::archive_read_support_format_zip_streamable(a);
     ::archive_read_support_format_raw(a);
+    ::archive_read_support_format_empty(a);
     check(::archive_read_open(a, this, nullptr, &ArchiveReader::read_source, nullptr));
   }
 
@@ -47,6 +48,7 @@ class ArchiveReader {
     ::archive_entry* entry = nullptr;
     const int result = ::archive_read_next_header(handle_.get(), &entry);
     if (result == ARCHIVE_EOF) return nullptr;
+    if (result != ARCHIVE_OK && !member_.empty()) member_ = "behind " + member_;
     check(result);
     return entry;
   }
@@ -65,6 +67,10 @@ class ArchiveReader {
     return static_cast<std::size_t>(count);
   }
 
+  // For messages.
+  void set_member(const std::string& member) { member_ = member; }
+
+  bool is_empty() const { return ::archive_format(handle_.get()) == ARCHIVE_FORMAT_EMPTY; }
   bool is_single_file() const { return ::archive_format(handle_.get()) == ARCHIVE_FORMAT_RAW; }
   // Without a filter a raw "archive" is the file itself: its name promised what it is not.
   bool is_compressed() const {
@@ -92,17 +98,24 @@ class ArchiveReader {
     if (failure_) std::rethrow_exception(failure_);
     if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return;
     const char* reason = ::archive_error_string(handle_.get());
-    throw DataError(fmt::format("cannot unpack {}: {}; copy it again, or unpack it by hand", name_,
+    throw DataError(fmt::format("cannot unpack {}{}: {}; copy it again, or unpack it by hand",
+                                name_, member_.empty() ? "" : " (" + member_ + ")",
                                 reason != nullptr ? reason : "unknown reason"));
   }
 
   ByteSource& source_;
   const std::string& name_;
+  std::string member_;
   std::vector<char> buffer_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
   std::exception_ptr failure_;
   std::unique_ptr<::archive, ArchiveCloser> handle_;  // last: its closing may call back
+};
+
+class EmptySource : public ByteSource {
+ public:
+  std::size_t read(std::span<char>) override { return 0; }
 };
 
 class MemberSource : public ByteSource {
@@ -114,10 +127,16 @@ class MemberSource : public ByteSource {
   ArchiveReader& reader_;
 };
 
+// Control characters become ?: a name ends up in messages, and must not steer the terminal.
 std::string member_name(::archive_entry* entry, std::size_t number) {
-  if (const char* name = ::archive_entry_pathname(entry)) return name;
-  if (const char* name = ::archive_entry_pathname_utf8(entry)) return name;
-  return fmt::format("member {}", number);
+  const char* given = ::archive_entry_pathname(entry);
+  if (given == nullptr) given = ::archive_entry_pathname_utf8(entry);
+  if (given == nullptr) return fmt::format("member {}", number);
+  std::string name = given;
+  std::replace_if(
+      name.begin(), name.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return name;
 }
 
 }  // namespace
@@ -139,9 +158,17 @@ void for_each_member(ByteSource& source, const std::string& name, const MemberVi
       continue;
     }
     const std::string member = member_name(entry, number);
+    reader.set_member(member);
     const bool hidden = std::filesystem::path(member).filename().string().starts_with('.');
     if (::archive_entry_filetype(entry) == AE_IFREG && !hidden) visit(member, content);
   }
+  if (!reader.is_empty()) return;
+  if (!reader.is_compressed()) {
+    throw DataError(
+        fmt::format("cannot unpack {}: it has no bytes, which no archive is; copy it again", name));
+  }
+  EmptySource nothing;  // of which somebody has made a compressed file
+  visit(std::filesystem::path(name).stem().string(), nothing);
 }
 
 }  // namespace ovid::data_tools

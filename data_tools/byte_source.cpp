@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,8 +19,13 @@ constexpr std::size_t kMostLineBytes = 256 << 20;
 
 }  // namespace
 
-FileSource::FileSource(const std::string& path)
-    : name_(path == "-" ? "standard input" : path), descriptor_(STDIN_FILENO), owned_(path != "-") {
+FileSource::FileSource(const std::string& path, std::atomic<std::uint64_t>* counter,
+                       AtSignal at_signal)
+    : name_(path == "-" ? "standard input" : path),
+      descriptor_(STDIN_FILENO),
+      owned_(path != "-"),
+      counter_(counter),
+      at_signal_(at_signal) {
   if (!owned_) return;
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor_ < 0) {
@@ -32,13 +38,21 @@ FileSource::~FileSource() {
 }
 
 std::size_t FileSource::read(std::span<char> buffer) {
+  // A signal between a check and a read that blocks would be noticed only when bytes come: so wait
+  // for them a little while at a time.
+  constexpr int kWaitMilliseconds = 100;
+  pollfd ready{.fd = descriptor_, .events = POLLIN, .revents = 0};
   for (;;) {
+    if (at_signal_ == AtSignal::kInterrupt) check_interruption();
+    const int descriptors = ::poll(&ready, 1, kWaitMilliseconds);
+    if (descriptors == 0 || (descriptors < 0 && errno == EINTR)) continue;
     const ssize_t count = ::read(descriptor_, buffer.data(), buffer.size());
-    if (count >= 0) return static_cast<std::size_t>(count);
-    const int error = errno;
-    check_interruption();
-    if (error != EINTR) {
-      throw DataError(fmt::format("cannot read {}: {}", name_, std::strerror(error)));
+    if (count >= 0) {
+      if (counter_ != nullptr) *counter_ += static_cast<std::uint64_t>(count);
+      return static_cast<std::size_t>(count);
+    }
+    if (errno != EINTR && errno != EAGAIN) {
+      throw DataError(fmt::format("cannot read {}: {}", name_, std::strerror(errno)));
     }
   }
 }

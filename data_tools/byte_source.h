@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -21,10 +22,14 @@ class ByteSource {
 };
 
 // A file, pipe or device by its path, or standard input for "-". The core's MappedFile cannot read
-// a pipe.
+// a pipe. What is read is also added to `counter`, where one is given: it outlives the source. A
+// read ends with Interrupted (interruption.h) at a signal, also where it waits for a pipe, unless
+// the source is to be read to its end all the same.
 class FileSource : public ByteSource {
  public:
-  explicit FileSource(const std::string& path);
+  enum class AtSignal { kInterrupt, kReadOn };
+  explicit FileSource(const std::string& path, std::atomic<std::uint64_t>* counter = nullptr,
+                      AtSignal at_signal = AtSignal::kInterrupt);
   ~FileSource() override;
   FileSource(const FileSource&) = delete;
   FileSource& operator=(const FileSource&) = delete;
@@ -34,6 +39,8 @@ class FileSource : public ByteSource {
   std::string name_;
   int descriptor_;
   bool owned_;
+  std::atomic<std::uint64_t>* counter_;
+  AtSignal at_signal_;
 };
 
 // Lines of a source, without their line ends. Throws DataError for a line of more than 256 MiB.

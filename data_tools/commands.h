@@ -17,10 +17,16 @@ struct TextOptions {
   std::string tokenizer;
   SplitOptions split;
   InvalidUtf8 invalid_utf8 = InvalidUtf8::kReplace;
+  int threads = 0;  // 0: all cores of this process
   bool overwrite = false;
-  bool json = false;  // the summary as one JSON object
+  bool restart = false;                     // forget unfinished work of the same output
+  std::uint64_t journal_bytes = 256 << 20;  // of text between two records of the progress
+  bool json = false;                        // the summary as one JSON object
 };
-// Texts to token shards and dataset.json. The output appears whole or not at all.
+// Texts to token shards and dataset.json, the same bytes for every number of threads. The output
+// appears whole or not at all. Work that was cut off (a signal, a full disk, a kill) is gone on
+// with by the same command, to the same bytes; throws Interrupted with progress_kept where a signal
+// stopped it so.
 void run_text(const TextOptions& options);
 
 struct CodecOptions {

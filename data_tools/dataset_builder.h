@@ -1,12 +1,13 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "data_tools/document_spool.h"
+#include "data_tools/shard_sequence.h"
 #include "src/core/file.h"
 #include "src/data/shard_writer.h"
 #include "src/tokenizer/tokenizer.h"
@@ -32,6 +33,19 @@ struct BuiltDataset {
   bool split_by_document = false;
 };
 
+// How far a DatasetBuilder is: enough to go on after the process has died.
+struct BuilderState {
+  struct Part {
+    std::uint64_t documents = 0;
+    std::uint64_t bytes = 0;
+    ShardSequenceState shards;
+  };
+  std::uint64_t documents = 0;
+  std::optional<DocumentSpoolState> spool;  // as long as the split is not known
+  Part train;
+  Part validation;
+};
+
 // Turns documents' tokens into the train and validation shards of `directory`, each document after
 // <|endoftext|>. How they are split is known only when enough documents have come (split.h): until
 // then their tokens wait in a file of the directory, so that memory does not grow with the corpus.
@@ -42,35 +56,50 @@ class DatasetBuilder {
                  const SplitOptions& options);
   ~DatasetBuilder();
 
-  // A document is a begin and any number of adds.
-  void begin_document();
-  void add(std::span<const tokenizer::TokenId> ids);
+  // Goes on from `state`, with the files of the directory. Before all else.
+  void restore(const BuilderState& state);
 
-  // Throws DataError where there was no document, or none of the text fell to validation although a
+  // A document is a begin and any number of adds: tokens, and the length of the text that they
+  // spell.
+  void begin_document();
+  void add(std::span<const std::uint16_t> tokens, std::uint64_t text_bytes);
+
+  // What was added is on the disk when this returns, and can be gone on from.
+  BuilderState save();
+  // The state that save() returned last is on record: files that only earlier ones need go.
+  void state_is_recorded();
+
+  std::int64_t tokens() const;  // so far
+
+  // Completes the shards. Where it is cut off, the state that save() returned last still holds: the
+  // files that it needs go with state_is_recorded() or DocumentSpool::remove_files. Throws
+  // DataError where there was no document, or none of the text fell to validation although a
   // fraction was asked.
   BuiltDataset finish();
 
  private:
   struct Part {
     explicit Part(data::ShardWriterOptions options) : writer(std::move(options)) {}
-    data::ShardWriter writer;
+    ShardSequence writer;
     SplitResult result;
   };
-  struct Spool;
 
   Part& part_of(std::uint64_t document);
-  void write(Part& part, std::span<const std::uint16_t> tokens, bool begins_document);
+  void begin(Part& part);
+  static void add_to(Part& part, std::span<const std::uint16_t> tokens, std::uint64_t text_bytes);
+  std::uint64_t bytes_of(std::span<const std::uint16_t> tokens) const;
   void write_spooled_by_document();
   void write_spooled_by_position();
 
+  Path directory_;
   const tokenizer::Tokenizer& tokenizer_;
   SplitOptions options_;
   Part train_;
   Part validation_;
-  std::unique_ptr<Spool> spool_;  // as long as the split is not known
+  std::unique_ptr<DocumentSpool> spool_;  // as long as the split is not known
+  bool spool_is_obsolete_ = false;        // its files are needed by an earlier state only
   std::uint64_t documents_ = 0;
   Part* current_ = nullptr;  // of the document that is being added, once the split is known
-  std::vector<std::uint16_t> converted_;
 };
 
 }  // namespace ovid::data_tools

@@ -2,16 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <filesystem>
 
 #include "data_tools/archive.h"
 #include "data_tools/byte_source.h"
 #include "data_tools/interruption.h"
 #include "data_tools/json_lines.h"
+#include "data_tools/read_ahead.h"
 #include "src/core/error.h"
-#include "src/core/file.h"
 
 namespace ovid::data_tools {
 namespace {
@@ -54,47 +52,21 @@ bool is_json_lines_name(const std::string& name) {
   return name.ends_with(".jsonl") || name.ends_with(".ndjson");
 }
 
-class Walker {
+// Walks one input file. Each has its own, since several may be read at the same time.
+class FileWalker {
  public:
-  Walker(const InputOptions& options, DocumentVisitor& visitor)
-      : options_(options), visitor_(visitor) {}
+  FileWalker(const InputOptions& options, std::atomic<std::uint64_t>* bytes_read,
+             DocumentVisitor& visitor)
+      : options_(options), bytes_read_(bytes_read), visitor_(visitor) {}
 
-  void walk_input(const std::string& input) {
-    if (input == "-") {
-      FileSource source("-");
-      walk_stream(source, "standard input", "", 0);
-      return;
-    }
-    std::error_code error;
-    if (!std::filesystem::is_directory(input, error)) {
-      walk_file(input);
-      return;
-    }
-    for (const Path& path : files_in(input)) walk_file(path.string());
+  WalkCounts walk(const std::string& path) {
+    FileSource source(path, bytes_read_);
+    const bool standard_input = path == "-";
+    walk_stream(source, standard_input ? "standard input" : path, standard_input ? "" : path, 0);
+    return std::move(counts_);
   }
-
-  const WalkCounts& counts() const { return counts_; }
 
  private:
-  static std::vector<Path> files_in(const Path& folder) {
-    std::vector<Path> files;
-    auto entry = std::filesystem::recursive_directory_iterator(folder);
-    for (; entry != std::filesystem::recursive_directory_iterator(); ++entry) {
-      if (entry->path().filename().string().starts_with('.')) {
-        entry.disable_recursion_pending();
-      } else if (entry->is_regular_file()) {
-        files.push_back(entry->path());
-      }
-    }
-    std::sort(files.begin(), files.end());
-    return files;
-  }
-
-  void walk_file(const std::string& path) {
-    FileSource source(path);
-    walk_stream(source, path, path, 0);
-  }
-
   // `name` is for messages, `file_name` says what the bytes are.
   void walk_stream(ByteSource& source, const std::string& name, const std::string& file_name,
                    int depth) {
@@ -121,7 +93,7 @@ class Walker {
 
   void walk_text(ByteSource& source, const std::string& name) {
     visitor_.begin_document(name);
-    buffer_.resize(1 << 20);
+    buffer_.resize(kReadBytes);
     for (bool first = true;; first = false) {
       const std::size_t count = source.read(buffer_);
       if (count == 0) break;
@@ -138,18 +110,18 @@ class Walker {
     while (const auto line = lines.next()) {
       check_interruption();
       if (lines.number() == 1) refuse_binary(*line, name);
-      const auto value = json_.text_field(*line, lines);
+      const auto value = json_.text_field(*line, lines, counts_);
       if (value) {
         visitor_.begin_document(fmt::format("{}:{}", name, lines.number()));
         visitor_.add(*value);
         visitor_.end_document();
       }
     }
-    counts_.lines_without_field = json_.lines_without_field();
-    counts_.replaced_in_lines = json_.replacements();
   }
 
+  static constexpr std::size_t kReadBytes = 1 << 18;
   const InputOptions& options_;
+  std::atomic<std::uint64_t>* bytes_read_;
   DocumentVisitor& visitor_;
   WalkCounts counts_;
   std::vector<char> buffer_;
@@ -158,10 +130,39 @@ class Walker {
 
 }  // namespace
 
+WalkCounts& WalkCounts::operator+=(const WalkCounts& other) {
+  files += other.files;
+  lines_without_field += other.lines_without_field;
+  replaced_in_lines += other.replaced_in_lines;
+  bad_lines += other.bad_lines;
+  if (first_bad_line.empty()) first_bad_line = other.first_bad_line;
+  return *this;
+}
+
+void check_bad_lines(const InputOptions& options, const WalkCounts& counts) {
+  if (counts.bad_lines <= options.most_bad_lines) return;
+  throw DataError(fmt::format("{} bad lines of JSON, and --most-bad-lines is {}; the first: {}",
+                              counts.bad_lines, options.most_bad_lines, counts.first_bad_line));
+}
+
+WalkCounts walk_documents(const Walk& walk, WorkPool& pool, DocumentVisitor& visitor) {
+  const auto walk_file = [&](std::size_t number, DocumentVisitor& of_file) {
+    return FileWalker(walk.options, walk.bytes_read, of_file).walk(walk.files[number].path);
+  };
+  ReadAhead ahead(walk_file, walk.files.size(), pool);
+  WalkCounts counts = walk.counts_before;
+  for (std::uint64_t number = walk.first; number < walk.files.size(); ++number) {
+    visitor.begin_input(number, counts);
+    counts += ahead.visit(number, visitor);
+    check_bad_lines(walk.options, counts);
+  }
+  return counts;
+}
+
 WalkCounts walk_documents(const InputOptions& options, DocumentVisitor& visitor) {
-  Walker walker(options, visitor);
-  for (const std::string& input : options.inputs) walker.walk_input(input);
-  return walker.counts();
+  WorkPool pool(1);
+  const std::vector<InputFile> files = list_inputs(options.inputs);
+  return walk_documents({.options = options, .files = files}, pool, visitor);
 }
 
 }  // namespace ovid::data_tools

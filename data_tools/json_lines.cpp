@@ -18,8 +18,13 @@ bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
+// A line that is wrong in itself, while those after it may be right.
+struct BadLine : DataError {
+  using DataError::DataError;
+};
+
 [[noreturn]] void fail(const LineReader& where, const std::string& reason) {
-  throw DataError(fmt::format("{}:{}: {}", where.name(), where.number(), reason));
+  throw BadLine(fmt::format("{}:{}: {}", where.name(), where.number(), reason));
 }
 
 // The keys of an object, for a message: a wrong --field is the usual mistake.
@@ -55,12 +60,27 @@ JsonLineParser::JsonLineParser(const InputOptions& options)
 JsonLineParser::~JsonLineParser() = default;
 
 std::optional<std::string_view> JsonLineParser::text_field(std::string_view line,
-                                                           const LineReader& where) {
+                                                           const LineReader& where,
+                                                           WalkCounts& counts) {
   if (is_blank(line)) return std::nullopt;
+  if (!options_.skip_bad_lines) return read_field(line, where, counts);
+  try {
+    return read_field(line, where, counts);
+  } catch (const BadLine& bad) {
+    ++counts.bad_lines;
+    if (counts.first_bad_line.empty()) counts.first_bad_line = bad.what();
+    check_bad_lines(options_, counts);
+    return std::nullopt;
+  }
+}
+
+std::optional<std::string_view> JsonLineParser::read_field(std::string_view line,
+                                                           const LineReader& where,
+                                                           WalkCounts& counts) {
   auto parsed = parser_->parser.parse(line.data(), line.size());
   if (parsed.error() == simdjson::UTF8_ERROR && options_.repair_utf8) {
     tokenizer::ReplacedText replaced = tokenizer::replace_invalid_utf8(line);
-    replacements_ += replaced.replacements;
+    counts.replaced_in_lines += replaced.replacements;
     parser_->repaired = std::move(replaced.text);
     parsed = parser_->parser.parse(parser_->repaired);
   }
@@ -72,7 +92,7 @@ std::optional<std::string_view> JsonLineParser::text_field(std::string_view line
                               "over such lines with --skip-missing",
                               options_.field, keys_of(object)));
     }
-    ++lines_without_field_;
+    ++counts.lines_without_field;
     return std::nullopt;
   }
   std::string_view text;

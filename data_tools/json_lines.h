@@ -18,20 +18,19 @@ class JsonLineParser {
   explicit JsonLineParser(const InputOptions& options);  // kept by reference
   ~JsonLineParser();
 
-  // The text of options.field, valid until the next call; nothing for an empty line, or where the
-  // field is absent and may be. Throws DataError naming file and line, also for a line that is not
-  // a JSON object, or a field that is no string.
-  std::optional<std::string_view> text_field(std::string_view line, const LineReader& where);
-
-  std::uint64_t lines_without_field() const { return lines_without_field_; }
-  std::uint64_t replacements() const { return replacements_; }
+  // The text of options.field, valid until the next call; nothing for an empty line, where the
+  // field is absent and may be, and for a bad line where those are passed over. What is passed over
+  // or replaced is added to `counts`. A bad line (no JSON object, the field absent or no string) is
+  // otherwise a DataError that names file and line.
+  std::optional<std::string_view> text_field(std::string_view line, const LineReader& where,
+                                             WalkCounts& counts);
 
  private:
   struct Parser;
+  std::optional<std::string_view> read_field(std::string_view line, const LineReader& where,
+                                             WalkCounts& counts);
   const InputOptions& options_;
   std::unique_ptr<Parser> parser_;
-  std::uint64_t lines_without_field_ = 0;
-  std::uint64_t replacements_ = 0;
 };
 
 // What a line of `ovid-data encode` or `decode` asks for.

@@ -28,7 +28,8 @@ Examples:
 
 TOKENIZER is a folder with vocab.json and merges.txt (or encoder.json and vocab.bpe), a .tiktoken
 file, or the word bytes.
-Exit codes: 0 done, 1 bug, 2 usage, 3 data, 6 resources (disk, memory, permission).
+Exit codes: 0 done, 1 bug, 2 usage, 3 data, 6 resources (disk, memory, permission), 75 stopped by a
+signal with the work kept (the same command goes on), 130 or 143 stopped without.
 )";
 
 constexpr const char* kTokenizerHelp = "Folder with vocabulary files, .tiktoken file, or: bytes";
@@ -51,6 +52,14 @@ void add_input_options(CLI::App& command, InputOptions& input) {
       ->type_name("FORMAT");
   command.add_flag("--skip-missing", input.skip_missing_field,
                    "Pass over JSON lines without the field");
+  const std::map<std::string, bool> bad_lines{{"error", false}, {"skip", true}};
+  command
+      .add_option("--bad-lines", input.skip_bad_lines,
+                  "JSON lines that are no object with a text: error, or skip (counted)")
+      ->transform(CLI::CheckedTransformer(bad_lines).description(""))
+      ->type_name("CHOICE");
+  command.add_option("--most-bad-lines", input.most_bad_lines, "More of them are an error anyway")
+      ->capture_default_str();
 }
 
 void add_text(CLI::App& app, TextOptions& options) {
@@ -59,6 +68,10 @@ void add_text(CLI::App& app, TextOptions& options) {
 Examples:
   ovid-data text --input book.txt --output data --tokenizer bytes --validation-fraction 0.1
   ovid-data text --input corpus.tar.xz more/ --output data --tokenizer gpt2/
+  zcat dump.gz | ovid-data text --input - --output data --tokenizer gpt2/
+
+A run that was stopped (a signal, a kill, a full disk) goes on where it was when the same command is
+given again; what comes from a pipe must then come again, from its start.
 )");
   add_input_options(command, options.input);
   command.add_option("--output", options.output, "Folder for the shards")
@@ -85,7 +98,17 @@ Examples:
                   "replace (by U+FFFD, counted), error, or bytes (kept)")
       ->transform(CLI::CheckedTransformer(choices).description(""))
       ->type_name("CHOICE");
+  command
+      .add_option("--threads", options.threads,
+                  "Threads in all; 0: as many as this process has cores. The result is the same")
+      ->capture_default_str();
   command.add_flag("--overwrite", options.overwrite, "Replace a data set that --output holds");
+  command.add_flag("--restart", options.restart,
+                   "Begin anew although an interrupted run left work to go on with");
+  command
+      .add_option("--journal-bytes", options.journal_bytes,
+                  "Text between two records of the progress")
+      ->capture_default_str();
   command.add_flag("--json", options.json, "Print dataset.json on standard output");
   command.callback([&options] { run_text(options); });
 }
@@ -193,6 +216,7 @@ int main(int argc, char** argv) {
     try {
       return run(argc, argv);
     } catch (const Interrupted& interrupted) {
+      if (interrupted.progress_kept) return ExitCode::kStoppedAndSaved;
       constexpr int kSignalExit = 128;
       return static_cast<ExitCode>(kSignalExit + interrupted.signal);
     } catch (const OutputClosed&) {

@@ -12,6 +12,9 @@ namespace ovid::data_tools {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kLock = "lock";
+constexpr const char* kCommitting = "committing";
+
 Path normal_path(const std::string& path) {
   if (path.empty()) throw UsageError("--output is empty; name a folder");
   Path normal = fs::absolute(path).lexically_normal();
@@ -29,47 +32,84 @@ std::vector<std::string> names_in(const Path& folder) {
 
 }  // namespace
 
-OutputFolder::OutputFolder(const std::string& path, const std::string& marker, Belongs belongs,
-                           bool overwrite)
-    : final_(normal_path(path)), marker_(marker), belongs_(std::move(belongs)) {
+OutputFolder::OutputFolder(OutputFolderOptions options)
+    : options_(std::move(options)), final_(normal_path(options_.path)) {
   existed_ = fs::exists(final_);
   if (existed_ && !fs::is_directory(final_)) {
-    throw UsageError(fmt::format("--output {} is a file; name a folder", path));
+    throw UsageError(fmt::format("--output {} is a file; name a folder", options_.path));
   }
-  if (existed_ && !overwrite) {
-    for (const std::string& name : names_in(final_)) {
-      if (!belongs_(name)) continue;
-      throw UsageError(
-          fmt::format("{} holds {} already; choose another --output, or replace it with "
-                      "--overwrite",
-                      path, name));
-    }
+  const bool resumable = !options_.journal.empty();
+  const std::string name = fmt::format(".tmp-{}{}", final_.filename().string(),
+                                       resumable ? std::string() : fmt::format("-{}", ::getpid()));
+  const Path beside = final_.parent_path() / name;
+  // The folder may have been made since the work began beside it.
+  const bool begun_beside = resumable && fs::exists(beside / options_.journal);
+  working_ = existed_ && !begun_beside ? final_ / name : beside;
+  const bool left_by_commit = resumable && fs::exists(working_ / kCommitting);
+  if (existed_ && !options_.overwrite && !left_by_commit) refuse_to_overwrite();
+  make_directories(working_);
+  if (!resumable) return;
+  if (auto lock = FileLock::try_lock(working_ / kLock, fmt::format("{}\n", ::getpid()))) {
+    lock_.emplace(std::move(*lock));
+  } else {
+    keep_ = true;
+    throw UsageError(
+        fmt::format("another ovid-data writes {} now; wait for it, or choose another --output",
+                    final_.string()));
   }
-  const std::string name = fmt::format(".tmp-{}-{}", final_.filename().string(), ::getpid());
-  temporary_ = (existed_ ? final_ : final_.parent_path()) / name;
-  make_directories(temporary_);
+  const bool begun = fs::exists(working_ / options_.journal) || left_by_commit;
+  if (!begun || options_.restart) clear_working_folder();
+}
+
+void OutputFolder::refuse_to_overwrite() const {
+  for (const std::string& name : names_in(final_)) {
+    if (!options_.belongs(name)) continue;
+    throw UsageError(
+        fmt::format("{} holds {} already; choose another --output, or replace it with "
+                    "--overwrite",
+                    options_.path, name));
+  }
+}
+
+void OutputFolder::clear_working_folder() const {
+  for (const std::string& name : names_in(working_)) {
+    if (name != kLock) fs::remove_all(working_ / name);
+  }
 }
 
 OutputFolder::~OutputFolder() {
+  if (keep_) return;
   std::error_code ignored;
-  fs::remove_all(temporary_, ignored);
+  fs::remove_all(working_, ignored);
+}
+
+bool OutputFolder::only_commit_is_left() const {
+  return fs::exists(working_ / kCommitting);
 }
 
 void OutputFolder::commit() {
-  sync_directory(temporary_);
+  fs::remove(working_ / kLock);
+  sync_directory(working_);
   if (!existed_) {
-    rename_durably(temporary_, final_);
+    rename_durably(working_, final_);
     return;
   }
-  fs::remove(final_ / marker_);
-  sync_directory(final_);
-  for (const std::string& name : names_in(final_)) {
-    if (belongs_(name)) fs::remove_all(final_ / name);
+  if (!only_commit_is_left()) {
+    fs::remove(final_ / options_.marker);
+    sync_directory(final_);
+    for (const std::string& name : names_in(final_)) {
+      if (options_.belongs(name)) fs::remove_all(final_ / name);
+    }
+    replace_file(working_ / kCommitting, "");
   }
-  for (const std::string& name : names_in(temporary_)) {
-    if (name != marker_) rename_durably(temporary_ / name, final_ / name);
+  for (const std::string& name : names_in(working_)) {
+    if (name == options_.marker || name == kCommitting) continue;
+    rename_durably(working_ / name, final_ / name);
   }
-  rename_durably(temporary_ / marker_, final_ / marker_);
+  // Absent where an earlier process was ended right after this step.
+  if (fs::exists(working_ / options_.marker)) {
+    rename_durably(working_ / options_.marker, final_ / options_.marker);
+  }
 }
 
 }  // namespace ovid::data_tools

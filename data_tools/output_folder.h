@@ -1,29 +1,49 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "src/core/file.h"
 
 namespace ovid::data_tools {
 
-// A folder that appears whole or not at all. Files are written into a temporary folder beside it
+struct OutputFolderOptions {
+  std::string path;
+  // The name that makes what is written complete, and arrives last.
+  std::string marker;
+  // Which names in the folder are part of what is written.
+  std::function<bool(const std::string& name)> belongs;
+  bool overwrite = false;
+  // The file of the working folder that makes unfinished work worth keeping; empty: none is kept.
+  std::string journal = {};
+  bool restart = false;  // begin anew although there is such work
+};
+
+// A folder that appears whole or not at all. Files are written into a working folder beside it
 // (inside it, where it exists already), which commit() renames, and which the destructor removes
-// where commit() was not reached.
+// where neither commit() nor keep() was reached.
 class OutputFolder {
  public:
-  // `belongs` tells which names in the folder are part of what is written; `marker` is the one that
-  // makes it complete, and arrives last. Throws UsageError where the folder holds such names
-  // already and `overwrite` is not set, or the path is a file; ResourceError where it cannot be
-  // made.
-  using Belongs = std::function<bool(const std::string& name)>;
-  OutputFolder(const std::string& path, const std::string& marker, Belongs belongs, bool overwrite);
+  // Where a journal is named, the working folder has the same name in each run, belongs to one
+  // process at a time, and is found as it was left if it holds the journal; otherwise it is empty.
+  // Throws UsageError where the folder holds names that belong to the output already and
+  // `overwrite` is not set, where the path is a file, or another process works on it; ResourceError
+  // where it cannot be made.
+  explicit OutputFolder(OutputFolderOptions options);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
-  const Path& working_path() const { return temporary_; }
+  const Path& working_path() const { return working_; }
   const Path& final_path() const { return final_; }
+
+  // Everything was written by an earlier process, which ended while it moved things in place: only
+  // commit() is left to do.
+  bool only_commit_is_left() const;
+
+  // The destructor leaves the working folder, so that the next process can go on.
+  void keep() { keep_ = true; }
 
   // Moves everything in place and syncs. A folder that was not there appears in one step; in one
   // that was, old files are removed first and the marker comes last, so that no mixture has a
@@ -31,11 +51,15 @@ class OutputFolder {
   void commit();
 
  private:
+  void refuse_to_overwrite() const;
+  void clear_working_folder() const;
+
+  OutputFolderOptions options_;
   Path final_;
-  Path temporary_;
-  std::string marker_;
-  Belongs belongs_;
+  Path working_;
   bool existed_ = false;
+  bool keep_ = false;
+  std::optional<FileLock> lock_;
 };
 
 }  // namespace ovid::data_tools

@@ -1,5 +1,7 @@
 #include "data_tools/safe_cut.h"
 
+#include <algorithm>
+
 namespace ovid::data_tools {
 namespace {
 
@@ -13,12 +15,23 @@ bool ends_visible_character(unsigned char byte) {
   return !may_be_space;
 }
 
+bool is_safe_cut(std::string_view text, std::size_t at) {
+  const bool is_space = text[at] == ' ' || text[at] == '\n';
+  return is_space && ends_visible_character(static_cast<unsigned char>(text[at - 1]));
+}
+
 }  // namespace
 
 std::size_t last_safe_cut(std::string_view text) {
   for (std::size_t i = text.size(); i-- > 1;) {
-    const bool is_space = text[i] == ' ' || text[i] == '\n';
-    if (is_space && ends_visible_character(static_cast<unsigned char>(text[i - 1]))) return i;
+    if (is_safe_cut(text, i)) return i;
+  }
+  return 0;
+}
+
+std::size_t first_safe_cut(std::string_view text, std::size_t from) {
+  for (std::size_t i = std::max<std::size_t>(from, 1); i < text.size(); ++i) {
+    if (is_safe_cut(text, i)) return i;
   }
   return 0;
 }

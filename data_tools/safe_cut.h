@@ -15,4 +15,7 @@ namespace ovid::data_tools {
 // of invalid UTF-8 commutes with the cut too.
 std::size_t last_safe_cut(std::string_view text);
 
+// The smallest such offset that is at least `from`; 0 where there is none.
+std::size_t first_safe_cut(std::string_view text, std::size_t from);
+
 }  // namespace ovid::data_tools

@@ -35,17 +35,20 @@ bool is_validation_document(std::uint64_t index, double fraction, std::uint64_t 
   return index == start + hash64(std::as_bytes(std::span(key)), seed) % length;
 }
 
-std::size_t tokens_for_training(std::span<const std::uint16_t> tokens,
-                                const tokenizer::Tokenizer& tokenizer, double fraction) {
-  std::uint64_t bytes = 0;
-  for (const std::uint16_t token : tokens) bytes += tokenizer.token_bytes(token).size();
-  const auto boundary =
-      static_cast<std::uint64_t>(std::floor(static_cast<double>(bytes) * (1.0 - fraction)));
-  std::uint64_t start = 0;
+PositionSplit::PositionSplit(std::uint64_t bytes, double fraction)
+    : boundary_(
+          static_cast<std::uint64_t>(std::floor(static_cast<double>(bytes) * (1.0 - fraction)))) {}
+
+std::size_t PositionSplit::tokens_for_training(std::span<const std::uint16_t> tokens,
+                                               const tokenizer::Tokenizer& tokenizer) {
+  if (validating_) return 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const std::string_view spelled = tokenizer.token_bytes(tokens[i]);
-    if (start >= boundary && !starts_inside_character(spelled)) return i;
-    start += spelled.size();
+    if (start_ >= boundary_ && !starts_inside_character(spelled)) {
+      validating_ = true;
+      return i;
+    }
+    start_ += spelled.size();
   }
   return tokens.size();
 }

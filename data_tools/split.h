@@ -17,10 +17,21 @@ bool splits_by_document(std::uint64_t documents, double fraction);
 // part is empty, whatever the texts are.
 bool is_validation_document(std::uint64_t index, double fraction, std::uint64_t seed);
 
-// By position: validation begins with the first token that starts at or after byte floor(bytes x (1
-// - fraction)) of the document, and not inside a character. Returns how many tokens come before it;
-// all of them where there is none.
-std::size_t tokens_for_training(std::span<const std::uint16_t> tokens,
-                                const tokenizer::Tokenizer& tokenizer, double fraction);
+// By position: of a document of `bytes` bytes, validation begins with the first token that starts
+// at or after byte floor(bytes x (1 - fraction)), and not inside a character. The tokens are given
+// in parts, in order.
+class PositionSplit {
+ public:
+  PositionSplit(std::uint64_t bytes, double fraction);
+  // How many tokens of this part come before validation: all of them where it has not begun, none
+  // where an earlier part has begun it.
+  std::size_t tokens_for_training(std::span<const std::uint16_t> tokens,
+                                  const tokenizer::Tokenizer& tokenizer);
+
+ private:
+  std::uint64_t boundary_;
+  std::uint64_t start_ = 0;  // of the next token
+  bool validating_ = false;
+};
 
 }  // namespace ovid::data_tools

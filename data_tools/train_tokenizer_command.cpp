@@ -23,27 +23,31 @@ void run_train_tokenizer(const TrainTokenizerOptions& options) {
     throw UsageError(fmt::format("--vocabulary-size {} is outside {} to {}",
                                  options.vocabulary_size, kLeast, tokenizer::kMaximumVocabulary));
   }
-  OutputFolder output(options.output, "tokenizer.json", is_tokenizer_file, options.overwrite);
+  const std::vector<InputFile> files = list_inputs(options.input.inputs);
+  OutputFolder output({.path = options.output,
+                       .marker = "tokenizer.json",
+                       .belongs = is_tokenizer_file,
+                       .overwrite = options.overwrite});
   Progress progress;
-  std::uint64_t bytes = 0;
-  std::uint64_t documents = 0;
-  std::vector<tokenizer::WordCounter> counters(PieceBatcher::worker_count());
+  Progress::Now now;
+  WorkPool pool(WorkPool::cores());
+  std::vector<tokenizer::WordCounter> counters(pool.threads());
   PieceBatcher pieces(
-      InvalidUtf8::kReplace,
+      InvalidUtf8::kReplace, pool,
       [&](std::size_t worker, Piece& piece) { counters[worker].add_document(piece.text); },
       [&](Piece& piece) {
-        bytes += piece.text.size();
-        documents += piece.ends_document ? 1 : 0;
-        progress.update(bytes, documents);
+        now.bytes += piece.text.size();
+        now.documents += piece.ends_document ? 1 : 0;
+        progress.update(now);
       });
-  walk_documents(options.input, pieces);
+  walk_documents({.options = options.input, .files = files}, pool, pieces);
   pieces.finish();
-  log::info(progress.summary(pieces.bytes(), pieces.documents()));
+  log::info(progress.summary(now));
   for (std::size_t i = 1; i < counters.size(); ++i) {
     counters[0].add(counters[i]);
     counters[i] = {};
   }
-  if (pieces.documents() == 0) {
+  if (now.documents == 0) {
     throw DataError("the inputs hold no text; nothing was written: check --input (and --field)");
   }
   const tokenizer::Tokenizer tokenizer = tokenizer::train(

@@ -5,10 +5,10 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "src/data/token_shard.h"
 #include "src/tokenizer/tokenizer.h"
 #include "tests/catch.h"
 #include "tests/data_tools/program.h"
+#include "tests/data_tools/workplace.h"
 #include "tests/test_files.h"
 
 namespace ovid::test {
@@ -16,47 +16,6 @@ namespace {
 
 using Catch::Matchers::Contains;
 using nlohmann::json;
-
-std::vector<std::uint16_t> tokens_in(const Path& shard) {
-  const data::TokenShard opened = data::TokenShard::open(shard);
-  return {opened.tokens().begin(), opened.tokens().end()};
-}
-
-std::size_t entries_of(const Path& folder) {
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++count;
-  return count;
-}
-
-// A corpus, an output folder beside it, and the text command with the byte tokenizer.
-struct Workplace {
-  TemporaryDirectory folder;
-  Path corpus = folder / "corpus";
-  Path output = folder / "output";
-
-  Workplace() { make_directories(corpus); }
-
-  void write(const std::string& name, const std::string& text) const {
-    make_directories((corpus / name).parent_path());
-    replace_file(corpus / name, text);
-  }
-  ProgramResult run(std::vector<std::string> more, const std::string& input = "") const {
-    std::vector<std::string> arguments{"text", "--output", output.string(), "--tokenizer", "bytes"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_ovid_data(arguments, input);
-  }
-  json description() const { return json::parse(read_file(output / "dataset.json")); }
-};
-
-// <|endoftext|> of the byte tokenizer before each text.
-std::vector<std::uint16_t> documents(const std::vector<std::string>& texts) {
-  std::vector<std::uint16_t> tokens;
-  for (const std::string& text : texts) {
-    tokens.push_back(256);
-    for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
-  }
-  return tokens;
-}
 
 }  // namespace
 
@@ -342,7 +301,8 @@ TEST_CASE("inspect shows header, counts and documents", "[data_tools]") {
   CHECK(run_ovid_data({"inspect", "/absent.bin"}).exit_code == 3);
 }
 
-TEST_CASE("an interrupted command leaves nothing behind", "[data_tools]") {
+TEST_CASE("a command that is interrupted before it has done anything leaves nothing behind",
+          "[data_tools]") {
   const Workplace work;
   const ProgramResult result = interrupt_ovid_data(
       {"text", "--input", "-", "--output", work.output.string(), "--tokenizer", "bytes"},

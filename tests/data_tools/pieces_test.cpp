@@ -93,12 +93,15 @@ TEST_CASE("a long document gives the tokens of its whole text", "[data_tools]") 
 
   std::vector<tokenizer::TokenId> ids;
   int pieces = 0;
-  std::vector<tokenizer::EncodeCache> caches(PieceBatcher::worker_count());
+  WorkPool pool(3);
+  std::vector<tokenizer::EncodeCache> caches(pool.threads());
   PieceBatcher batcher(
-      InvalidUtf8::kBytes,
+      InvalidUtf8::kBytes, pool,
       [&](std::size_t worker, Piece& piece) {
+        std::vector<tokenizer::TokenId> of_piece;
         tokenizer.encode_append(piece.text, tokenizer::SpecialTokens::kAsText, caches[worker],
-                                piece.ids);
+                                of_piece);
+        piece.ids.assign(of_piece.begin(), of_piece.end());
       },
       [&](Piece& piece) {
         CHECK(piece.begins_document == (pieces == 0));
@@ -112,14 +115,47 @@ TEST_CASE("a long document gives the tokens of its whole text", "[data_tools]") 
   batcher.end_document();
   batcher.finish();
   CHECK(pieces >= 4);
-  CHECK(batcher.documents() == 1);
-  CHECK(batcher.bytes() == text.size());
+  CHECK(batcher.seen().documents == 1);
+  CHECK(batcher.seen().bytes == text.size());
   CHECK(ids == tokenizer.encode(text));
 }
 
+TEST_CASE("where a text is cut does not depend on how its bytes arrive", "[data_tools]") {
+  std::mt19937 random(11);
+  std::string text(1500000, 'x');  // no place for a cut in the first MiB, nor at its end
+  for (int i = 0; i < 30000; ++i) text += random_text(random, 1) + std::string(100, 'y');
+  const auto places = [&](std::size_t step) {
+    WorkPool pool(1);
+    std::vector<InputPlace> found;
+    PieceBatcher batcher(
+        InvalidUtf8::kBytes, pool, [](std::size_t, Piece&) {},
+        [&](Piece& piece) { found.push_back(piece.place); });
+    batcher.begin_input(0, {});
+    batcher.begin_document("text");
+    for (std::size_t at = 0; at < text.size(); at += step) {
+      batcher.add(std::string_view(text).substr(at, step));
+    }
+    batcher.end_document();
+    batcher.finish();
+    return found;
+  };
+  const std::vector<InputPlace> whole = places(text.size());
+  CHECK(whole.size() > 2);
+  CHECK(places(65536) == whole);
+  CHECK(places(1000003) == whole);
+}
+
+TEST_CASE("the first safe cut is the first of all", "[data_tools]") {
+  CHECK(first_safe_cut("a unicorn sang", 0) == 1);
+  CHECK(first_safe_cut("a unicorn sang", 2) == 9);
+  CHECK(first_safe_cut("a unicorn sang", 10) == 0);
+  CHECK(first_safe_cut("", 0) == 0);
+}
+
 TEST_CASE("the first of several failures is the one that is reported", "[data_tools]") {
+  WorkPool pool(2);
   PieceBatcher batcher(
-      InvalidUtf8::kError, [](std::size_t, Piece&) {}, [](Piece&) {});
+      InvalidUtf8::kError, pool, [](std::size_t, Piece&) {}, [](Piece&) {});
   const auto add = [&](const std::string& name, std::string_view text) {
     batcher.begin_document(name);
     batcher.add(text);
@@ -165,7 +201,16 @@ TEST_CASE("a split by position keeps the last part, from a whole character on", 
   const Tokenizer bytes = Tokenizer::load("bytes");
   const auto split_of = [&](const std::string& text, double fraction) {
     const auto ids = bytes.encode(text);
-    return tokens_for_training(std::vector<std::uint16_t>(ids.begin(), ids.end()), bytes, fraction);
+    const std::vector<std::uint16_t> tokens(ids.begin(), ids.end());
+    PositionSplit split(text.size(), fraction);
+    PositionSplit in_parts(text.size(), fraction);
+    const std::size_t count = split.tokens_for_training(tokens, bytes);
+    std::size_t count_in_parts = 0;
+    for (const std::uint16_t& token : tokens) {
+      count_in_parts += in_parts.tokens_for_training({&token, 1}, bytes);
+    }
+    CHECK(count_in_parts == count);
+    return count;
   };
   CHECK(split_of("0123456789", 0.1) == 9);
   CHECK(split_of("0123456789", 0.25) == 7);
