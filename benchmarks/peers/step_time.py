@@ -11,10 +11,13 @@ peak resident memory (VmHWM). Ovid's step also takes the gradient norm; PyTorch'
 
 import argparse
 import json
+import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 PEER = pathlib.Path(__file__).resolve().parent / "pytorch_gpt2_step.py"
@@ -28,10 +31,11 @@ PEERS = {
 class Contender:
     """A process that makes one step for each line it is given."""
 
-    def __init__(self, name, command):
+    def __init__(self, name, command, environment=None):
         self.name = name
         self.process = subprocess.Popen([str(part) for part in command], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=environment)
         self.facts = self.read("ready")
         self.times = []
 
@@ -49,11 +53,15 @@ class Contender:
         self.process.stdin.flush()
         self.times.append(self.read("step")["ms"])
 
-    def finish(self):
-        self.times = self.times[1:]  # the first warms up caches, pages and libraries
+    def peak_bytes(self):
         self.process.stdin.close()
         peak = self.read("done")["peak_bytes"]
         self.process.wait()
+        return peak
+
+    def finish(self):
+        self.times = self.times[1:]  # the first warms up caches, pages and libraries
+        peak = self.peak_bytes()
         several = len(self.times) > 1
         quartiles = statistics.quantiles(self.times, n=4) if several else self.times * 3
         return {"name": self.name, "median_ms": statistics.median(self.times),
@@ -61,11 +69,54 @@ class Contender:
                 "times_ms": self.times, "peak_bytes": peak, "facts": self.facts}
 
 
+class PausedContender(Contender):
+    """llm.c's train_gpt2, which knows no turns: stopped and continued by signals."""
+
+    def __init__(self, name, program, folder, threads):
+        self.name, self.facts, self.times = name, {}, []
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+        # Its output is line by line only on a terminal.
+        self.process = subprocess.Popen(["stdbuf", "-oL", str(program.resolve())], text=True,
+                                        cwd=folder, stdout=subprocess.PIPE, env=environment)
+        self.wait_for_step()  # the first comes after a validation
+
+    def wait_for_step(self):
+        for line in self.process.stdout:
+            if line.startswith("step "):
+                self.process.send_signal(signal.SIGSTOP)
+                return
+        raise SystemExit(f"{self.name} ended with code {self.process.wait()}")
+
+    def step(self):
+        start = time.perf_counter()
+        self.process.send_signal(signal.SIGCONT)
+        self.wait_for_step()
+        self.times.append(1e3 * (time.perf_counter() - start))
+
+    def peak_bytes(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        self.process.kill()
+        self.process.wait()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def library_for_mkl():
+    """MKL asks this function whether the processor is Intel's."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    source, library = folder / "intel.c", folder / "intel.so"
+    source.write_text("int mkl_serv_intel_cpu_true(void) { return 1; }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", source, "-o", library], check=True)
+    return library
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ovid", help="build/release/benchmark_step; left out: peers only")
     parser.add_argument("--python", default=sys.executable, help="an interpreter with PyTorch")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=["pytorch"])
+    parser.add_argument("--mkl-as-on-intel", action="store_true", help="time the peers so, too")
+    parser.add_argument("--llmc", type=pathlib.Path, help="llm.c's train_gpt2, built")
+    parser.add_argument("--llmc-folder", type=pathlib.Path, help="made by llmc_files.py")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--heads", type=int, default=12)
     parser.add_argument("--width", type=int, default=768)
@@ -89,6 +140,14 @@ def start(arguments):
     for name in arguments.peers:
         command = [arguments.python, "-B", PEER, *PEERS[name], *shared]
         contenders.append(Contender(name, command))
+        if arguments.mkl_as_on_intel:
+            tuned = dict(os.environ, LD_PRELOAD=str(library_for_mkl()))
+            contenders.append(Contender(name + " (MKL)", command, tuned))
+    if arguments.llmc:
+        if arguments.rounds > 9:
+            raise SystemExit("llm.c validates at every tenth step: at most 9 rounds")
+        contenders.append(PausedContender("llm.c", arguments.llmc, arguments.llmc_folder,
+                                          arguments.threads))
     if not contenders:
         raise SystemExit("nothing to time: give --ovid or --peers")
     return contenders
