@@ -113,6 +113,7 @@ void read_parameters(const Path& directory, std::span<const NamedDestination> de
   for (std::size_t i = 0; i < destinations.size(); ++i) {
     read_as_float32(*match.stored[i], destinations[i].view,
                     fmt::format("{}: '{}'", directory.string(), destinations[i].name));
+    forget_mapped(match.stored[i]->bytes);
   }
 }
 

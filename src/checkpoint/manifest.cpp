@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -85,7 +86,14 @@ Manifest parse_manifest(const nlohmann::json& document, const Path& path) {
 
 std::string checksum_of_file(const Path& path) {
   const MappedFile file(path);
-  return checksum_of(file.bytes());
+  constexpr std::size_t kPiece = std::size_t{1} << 24;
+  Checksum checksum;
+  for (std::size_t at = 0; at < file.bytes().size(); at += kPiece) {
+    const auto piece = file.bytes().subspan(at, std::min(kPiece, file.bytes().size() - at));
+    checksum.update(piece);
+    forget_mapped(piece);
+  }
+  return checksum.digest();
 }
 
 }  // namespace

@@ -143,7 +143,10 @@ void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> de
   for (auto& [name, assembly] : assemblies) check_coverage(name, assembly, problems);
   refuse_problems(fmt::format("the optimizer state of {}", checkpoint.string()), problems);
   for (const auto& [name, assembly] : assemblies) {
-    for (const Part& part : assembly.parts) copy_part(part, assembly.destination->view, name);
+    for (const Part& part : assembly.parts) {
+      copy_part(part, assembly.destination->view, name);
+      forget_mapped(part.tensor->bytes);
+    }
   }
 }
 

@@ -58,6 +58,11 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+// Gives the memory of bytes that lie in a MappedFile back to the system, and of what shares their
+// pages: they stay readable, at the cost of a look into the page cache. So a pass over a large file
+// does not count as memory of this process.
+void forget_mapped(std::span<const std::byte> bytes);
+
 // The whole file. Throws DataError where it is larger than `limit` bytes.
 std::string read_file(const Path& path, std::uint64_t limit = 1ull << 30);
 

@@ -32,7 +32,21 @@ Sinks& sinks() {
   return instance;
 }
 
-void write(spdlog::level::level_enum level, const std::string& message) {
+// Control characters, ASCII's and Latin-1's in UTF-8 (C2 80 to C2 9F), become '?'; line ends and
+// tabs stay.
+std::string without_controls(std::string text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool latin1 = byte >= 0x80 && byte < 0xA0 && i > 0 && text[i - 1] == '\xC2';
+    if (latin1) text[i - 1] = '?';
+    if (latin1 || byte == 0x7F || (byte < 0x20 && byte != '\n' && byte != '\t')) text[i] = '?';
+  }
+  return text;
+}
+
+// Messages quote files and arguments, and their bytes must not steer a terminal.
+void write(spdlog::level::level_enum level, const std::string& text) {
+  const std::string message = without_controls(text);
   Sinks& s = sinks();
   if (s.before != nullptr) s.before();
   s.terminal->log(level, message);

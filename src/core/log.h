@@ -4,7 +4,8 @@
 #include <string>
 
 // Messages for people, on standard error and, after log::open_file, in a file too. Standard output
-// is for data only.
+// is for data only. A message may quote any bytes: control characters other than line ends and tabs
+// are shown as '?'.
 namespace ovid::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };

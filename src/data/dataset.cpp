@@ -110,6 +110,7 @@ void TokenDataset::copy(std::int64_t first, std::span<std::uint16_t> tokens,
     if (!mask.empty() && has_mask_) {
       std::copy_n(shard.mask()->begin() + at.index, count, mask.begin() + done);
     }
+    shard.forget(at.index, count);
     done += count;
   }
   if (!has_mask_) std::fill(mask.begin(), mask.end(), std::uint8_t{1});
@@ -143,7 +144,7 @@ std::string TokenDataset::fingerprint() const {
 
 std::string TokenDataset::check_and_fingerprint(std::int64_t vocabulary_size) const {
   // Tokens that are checked are still in the cache when they are hashed.
-  constexpr std::size_t kBlock = std::size_t{1} << 16;
+  constexpr std::size_t kBlock = std::size_t{1} << 16, kForgotten = std::size_t{1} << 20;
   Checksum checksum;
   const auto add_number = [&](std::uint64_t value) {
     checksum.update(std::as_bytes(std::span(&value, 1)));
@@ -158,8 +159,10 @@ std::string TokenDataset::check_and_fingerprint(std::int64_t vocabulary_size) co
       const std::size_t count = std::min(kBlock, tokens - first);
       data::check_vocabulary(shard, vocabulary_size, first, count);
       checksum.update(std::as_bytes(shard.tokens().subspan(first, count)));
+      if ((first + count) % kForgotten == 0) shard.forget(first + count - kForgotten, kForgotten);
     }
     if (has_mask_) checksum.update(std::as_bytes(*shard.mask()));
+    shard.forget(0, tokens);
   }
   return checksum.digest();
 }

@@ -176,6 +176,21 @@ std::optional<std::span<const std::uint8_t>> TokenShard::mask() const {
   return std::span(reinterpret_cast<const std::uint8_t*>(body.data()), body.size());
 }
 
+void TokenShard::forget(std::size_t first, std::size_t count) const {
+  // The system maps a fault's neighbours along with it, up to this far.
+  constexpr std::size_t kAround = std::size_t{1} << 16;
+  const auto forget_around = [&](std::span<const std::byte> file, const void* from,
+                                 std::size_t bytes) {
+    const auto at = static_cast<std::size_t>(static_cast<const std::byte*>(from) - file.data());
+    const std::size_t begin = at / kAround * kAround;
+    const std::size_t end = std::min((at + bytes + kAround - 1) / kAround * kAround, file.size());
+    forget_mapped(file.subspan(begin, end - begin));
+  };
+  if (count == 0) return;
+  forget_around(file_.bytes(), tokens_.data() + first, count * sizeof(std::uint16_t));
+  if (mask_file_) forget_around(mask_file_->bytes(), mask()->data() + first, count);
+}
+
 void TokenShard::check_unchanged() const {
   const auto check_size = [](const MappedFile& file) {
     const std::uint64_t now = size_of_file(file.path());
@@ -198,7 +213,12 @@ Path mask_path_of(const Path& shard) {
 void check_vocabulary(const TokenShard& shard, std::int64_t vocabulary_size) {
   if (vocabulary_size >= kMaxVocabularySize) return;
   shard.check_unchanged();
-  check_vocabulary(shard, vocabulary_size, 0, shard.tokens().size());
+  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  for (std::size_t first = 0; first < shard.tokens().size(); first += kPiece) {
+    const std::size_t count = std::min(kPiece, shard.tokens().size() - first);
+    check_vocabulary(shard, vocabulary_size, first, count);
+    shard.forget(first, count);
+  }
 }
 
 void check_vocabulary(const TokenShard& shard, std::int64_t vocabulary_size, std::size_t first,

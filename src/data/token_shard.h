@@ -37,6 +37,8 @@ class TokenShard {
   std::optional<std::span<const std::uint8_t>> mask() const;
   bool has_header() const { return has_header_; }
   const Path& path() const { return file_.path(); }
+  // Gives the memory of tokens [first, first + count) and of their mask back to the system.
+  void forget(std::size_t first, std::size_t count) const;
   // Throws DataError where the file was cut, extended or rewritten since open(): reading a cut
   // mapping would end the process. One stat() a call.
   void check_unchanged() const;
