@@ -8,9 +8,10 @@
 ovid_build_packages=(g++ cmake ninja-build pkg-config libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev
   nlohmann-json3-dev libsimdjson-dev libhwy-dev libarchive-dev libzstd-dev libxxhash-dev)
 ovid_test_packages=(catch2 librapidcheck-dev xz-utils)
+ovid_fuzz_packages=(clang-14 libclang-rt-14-dev)
 ovid_corpus_packages=(bible-kjv bible-kjv-text)
 # Each of these only makes something faster or adds something.
-ovid_optional_packages=(ccache libdnnl-dev libopenblas-openmp-dev)
+ovid_optional_packages=(ccache libdnnl-dev libopenblas-openmp-dev libbenchmark-dev)
 
 ovid_log=build/setup.log
 ovid_install=${OVID_INSTALL:-auto} # auto: as root only; yes; no
@@ -45,6 +46,23 @@ ovid_lacking() {
 ovid_apt() {
   "${ovid_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -q --no-install-recommends "$@" >>"$ovid_log" 2>&1 </dev/null
+}
+
+# ovid_try_packages PACKAGE...: installs what is missing of them where this script may install at all; whether they are
+# there afterwards is for the caller to see.
+ovid_try_packages() {
+  command -v dpkg-query >/dev/null || return 0
+  local missing
+  missing=$(ovid_lacking "$@")
+  if [[ -z $missing || $ovid_install == no || ($ovid_install == auto && $EUID -ne 0) ]]; then return 0; fi
+  ovid_root=()
+  if [[ $EUID -ne 0 ]]; then
+    command -v sudo >/dev/null || return 0
+    ovid_root=(sudo)
+  fi
+  say "installing ${missing% } (log: $ovid_log)"
+  # shellcheck disable=SC2086 # one word a package
+  ovid_apt $missing || say "could not install ${missing% }; the log is $ovid_log"
 }
 
 # ovid_require_packages PACKAGE...: all of them are installed afterwards, or the script ends with code 6. The optional
