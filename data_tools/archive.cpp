@@ -58,13 +58,17 @@ class ArchiveReader {
         ::archive_read_data(handle_.get(), buffer.data(), std::min(buffer.size(), kMostRead));
     if (count < 0) check(static_cast<int>(count));
     bytes_out_ += static_cast<std::uint64_t>(count);
-    if (bytes_out_ > kExpansionIsFineBelow && bytes_out_ / kMostExpansion > bytes_in_) {
-      throw DataError(
-          fmt::format("{} expands more than {} times, as no text does; if it is one, unpack it and "
-                      "give the unpacked files",
-                      name_, kMostExpansion));
-    }
+    check_expansion(bytes_out_, kExpansionIsFineBelow);
+    count_unpacked(static_cast<std::uint64_t>(count));
     return static_cast<std::size_t>(count);
+  }
+
+  // Of this archive and of all in it: copies of one small bomb may pass each level alone.
+  void count_unpacked(std::uint64_t bytes) {
+    if (source_.count_unpacked(bytes)) return;
+    all_unpacked_ += bytes;
+    // Later than a member's own limit, whose message names it.
+    check_expansion(all_unpacked_, 2 * kExpansionIsFineBelow);
   }
 
   // For messages.
@@ -94,6 +98,14 @@ class ArchiveReader {
     }
   }
 
+  void check_expansion(std::uint64_t bytes, std::uint64_t fine_below) const {
+    if (bytes <= fine_below || bytes / kMostExpansion <= bytes_in_) return;
+    throw DataError(
+        fmt::format("{} expands more than {} times, as no text does; if it is one, unpack it and "
+                    "give the unpacked files",
+                    name_, kMostExpansion));
+  }
+
   void check(int result) {
     if (failure_) std::rethrow_exception(failure_);
     if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return;
@@ -109,6 +121,7 @@ class ArchiveReader {
   std::vector<char> buffer_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
+  std::uint64_t all_unpacked_ = 0;  // at every level, where this archive is in no other
   std::exception_ptr failure_;
   std::unique_ptr<::archive, ArchiveCloser> handle_;  // last: its closing may call back
 };
@@ -122,6 +135,10 @@ class MemberSource : public ByteSource {
  public:
   explicit MemberSource(ArchiveReader& reader) : reader_(reader) {}
   std::size_t read(std::span<char> buffer) override { return reader_.read_data(buffer); }
+  bool count_unpacked(std::uint64_t bytes) override {
+    reader_.count_unpacked(bytes);
+    return true;
+  }
 
  private:
   ArchiveReader& reader_;

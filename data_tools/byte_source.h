@@ -19,6 +19,9 @@ class ByteSource {
   // Fills the front of `buffer` and returns how many bytes; 0 only at the end. Throws DataError or
   // ResourceError.
   virtual std::size_t read(std::span<char> buffer) = 0;
+  // Told how many bytes were unpacked from an archive that this source carries. Returns whether the
+  // source is a member of an archive itself, which then counts them; else the caller does.
+  virtual bool count_unpacked(std::uint64_t) { return false; }
 };
 
 // A file, pipe or device by its path, or standard input for "-". The core's MappedFile cannot read

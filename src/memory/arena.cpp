@@ -122,7 +122,10 @@ std::size_t available_memory() {
       number_after(read_or_empty("/sys/fs/cgroup/memory.max"), "");  // "max" where there is none
   const auto used = number_after(read_or_empty("/sys/fs/cgroup/memory.current"), "");
   if (limit && used) {
-    const std::size_t left = *limit > *used ? *limit - *used : 0;
+    // The group's count holds the page cache of files that were read, which gives way.
+    const auto cache = number_after(read_or_empty("/sys/fs/cgroup/memory.stat"), "inactive_file ");
+    const std::size_t held = *used > cache.value_or(0) ? *used - cache.value_or(0) : 0;
+    const std::size_t left = *limit > held ? *limit - held : 0;
     available = available == 0 ? left : std::min(available, left);
   }
   return available;

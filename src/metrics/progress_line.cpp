@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <string_view>
@@ -87,6 +88,11 @@ void ProgressLine::update(const ProgressStep& step) {
   const std::lock_guard guard(lock_);
   if (finished_) return;
   rate_.add_step(step.seconds, step.tokens, step.flops);
+  // A machine that was busy when its peak was measured can do more than that.
+  if (options_.peak_flops_per_second > 0 && step.seconds > 0) {
+    options_.peak_flops_per_second =
+        std::max(options_.peak_flops_per_second, step.flops / step.seconds);
+  }
   newest_ = step;
   newest_drawn_ = false;
   const double time = options_.clock ? options_.clock() : monotonic_seconds();

@@ -199,6 +199,11 @@ TEST_CASE("hostile archives are refused: too deep, a bomb, cut", "[data_tools]")
       "for i in 1 2 3 4; do tar cf $((i + 1)).tar $i.tar && rm $i.tar; done",
       "more than 4 deep");
   refuses("yes unicorn | head -c 100000000 | gzip > a.gz", "expands more than 200 times");
+  // Each member and the archive pass alone; together they do not.
+  refuses(
+      "yes unicorn | head -c 50000000 | gzip > 0.gz && for i in 1 2 3 4; do cp 0.gz $i.gz; done && "
+      "tar cf a.tar *.gz && rm *.gz && xz a.tar",
+      "a.tar.xz expands more than 200 times");
   refuses("seq 100000 | gzip | head -c 5000 > a.gz", "cannot unpack");
   refuses("seq 100000 > a.txt && tar cf a.tar a.txt && rm a.txt && truncate -s 5000 a.tar",
           "cannot unpack");
