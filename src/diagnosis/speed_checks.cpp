@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/machine_peak.h"
 #include "src/memory/execution.h"
 
@@ -55,10 +56,12 @@ SpeedFacts measure_speed(int threads) {
   const double products = measure_products(threads);
   // Once more after the products: other programs disturb one of the two less.
   const double again = kernels::cpu::measure_peak_flops(threads);
+  const std::string set = kernels::cpu::instruction_set();
   return {.matrix_library = kernels::cpu::gemm_library(),
           .matrix_flops_per_second = products,
           .peak_flops_per_second = std::max(peak.flops_per_second, again),
-          .bytes_per_second = peak.bytes_per_second};
+          .bytes_per_second = peak.bytes_per_second,
+          .portable = set == "SCALAR" || set == "EMU128"};
 }
 
 Findings check_speed(const SpeedFacts& speed) {
@@ -77,11 +80,12 @@ Findings check_speed(const SpeedFacts& speed) {
     products.cure = "measure again on a quiet machine: other programs took its cores meanwhile";
   } else if (share < 0.5) {
     products.grade = share < 0.05 ? Grade::kBad : Grade::kDoubtful;
-    products.cure = speed.matrix_library == "builtin"
-                        ? "install oneDNN (libdnnl-dev) or OpenBLAS (libopenblas-openmp-dev) and "
-                          "build again"
-                        : "look at the environment and the load above; measure again on a quiet "
-                          "machine";
+    products.cure = "look at the environment and the load above; measure again on a quiet machine";
+    // Our own product is written for AVX2 and AVX-512.
+    if (speed.matrix_library == "builtin" && speed.portable) {
+      products.cure =
+          "install oneDNN (libdnnl-dev) or OpenBLAS (libopenblas-openmp-dev) and build again";
+    }
   }
   Findings findings{products};
   if (speed.bytes_per_second > 0) {
