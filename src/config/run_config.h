@@ -113,7 +113,7 @@ struct WeightAverageSection {
 
 struct GuardSection {
   std::int64_t window = 128;     // steps that an outlier is measured against
-  double outlier_z = 12.0;       // standard deviations; 0: only what is not finite is skipped
+  double outlier_z = 30.0;       // standard deviations; 0: only what is not finite is skipped
   std::int64_t most_skips = 10;  // in a row; one more ends the run
 
   bool operator==(const GuardSection&) const = default;

@@ -8,7 +8,7 @@ namespace ovid::training {
 
 struct GuardSettings {
   std::int64_t window = 128;     // steps
-  double outlier_z = 12.0;       // standard deviations above the window's mean; 0: no outliers
+  double outlier_z = 30.0;       // standard deviations above the window's mean; 0: no outliers
   std::int64_t most_skips = 10;  // in a row
 };
 
