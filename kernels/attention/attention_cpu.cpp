@@ -65,13 +65,14 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Scores to exp(score - largest), with the running largest and sum of the row brought up to date;
 // returns the factor that what was summed with the former largest must take. Columns from `limit`
-// on lie beyond the diagonal: they become exactly zero.
+// on lie beyond the diagonal: they become exactly zero. With the row's first scores nothing was
+// summed before: `largest` and `sum` are only written, and the factor is 0.
 float online_softmax_row(float* scores, std::int64_t limit, std::int64_t padded_limit,
-                         float* largest, float* sum) {
+                         bool is_first, float* largest, float* sum) {
   const hn::ScalableTag<float> d;
   const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t whole = limit / lanes * lanes;
-  auto maximum = hn::Set(d, *largest);
+  auto maximum = hn::Set(d, is_first ? -HUGE_VALF : *largest);
   for (std::int64_t c = 0; c < whole; c += lanes) {
     maximum = hn::Max(maximum, hn::LoadU(d, scores + c));
   }
@@ -92,10 +93,16 @@ float online_softmax_row(float* scores, std::int64_t limit, std::int64_t padded_
     hn::StoreU(e, d, scores + c);
     row_sum = hn::Add(row_sum, e);
   }
-  const float rescale =
-      hn::GetLane(exp_of_nonpositive(d, hn::Sub(hn::Set(d, *largest), new_largest)));
+  const float new_sum = hn::GetLane(hn::SumOfLanes(d, row_sum));
+  const float before = *largest;
   *largest = hn::GetLane(new_largest);
-  *sum = *sum * rescale + hn::GetLane(hn::SumOfLanes(d, row_sum));
+  if (is_first) {
+    *sum = new_sum;
+    return 0.0f;
+  }
+  const float rescale =
+      hn::GetLane(exp_of_nonpositive(d, hn::Sub(hn::Set(d, before), new_largest)));
+  *sum = *sum * rescale + new_sum;
   return rescale;
 }
 
@@ -119,6 +126,7 @@ void forward_strip(const ForwardUnit& unit, const ForwardScratch& buffers, const
   const AttentionWork& work = *unit.work;
   const std::int64_t width = work.padded_width;
   const std::int64_t columns = (s.keys + kLanePadding - 1) / kLanePadding * kLanePadding;
+  const bool is_first = s.key == 0;
   float* scores = buffers.scores + s.first * kTile;
   float* out = buffers.out + s.first * width;
   tile_product({.a = buffers.q + s.first * width,
@@ -135,9 +143,9 @@ void forward_strip(const ForwardUnit& unit, const ForwardScratch& buffers, const
   for (std::int64_t r = 0; r < s.rows; ++r) {
     const std::int64_t limit = s.diagonal ? s.first + r + 1 : s.keys;
     const float rescale =
-        online_softmax_row(scores + r * kTile, limit, columns, buffers.largest + s.first + r,
-                           buffers.sum + s.first + r);
-    if (rescale != 1.0f) multiply_in_place(out + r * width, width, rescale);
+        online_softmax_row(scores + r * kTile, limit, columns, is_first,
+                           buffers.largest + s.first + r, buffers.sum + s.first + r);
+    if (!is_first && rescale != 1.0f) multiply_in_place(out + r * width, width, rescale);
   }
   if (unit.dropout.mask != nullptr) {
     float* factors = buffers.factors;
@@ -156,7 +164,7 @@ void forward_strip(const ForwardUnit& unit, const ForwardScratch& buffers, const
                 .rows = s.rows,
                 .columns = width,
                 .depth = s.keys,
-                .accumulate = true});
+                .accumulate = !is_first});
 }
 
 void forward_query_tile(const ForwardUnit& unit, const ForwardScratch& buffers,
@@ -166,9 +174,6 @@ void forward_query_tile(const ForwardUnit& unit, const ForwardScratch& buffers,
   const std::int64_t rows = HWY_MIN(kTile, work.T - query);
   const float scale = 1.0f / std::sqrt(static_cast<float>(work.D));
   copy_rows(unit.q + query * unit.stride, unit.stride, rows, work.D, scale, buffers.q, width);
-  fill_zero(buffers.out, rows * width);
-  fill_zero(buffers.sum, rows);
-  for (std::int64_t r = 0; r < rows; ++r) buffers.largest[r] = -HUGE_VALF;
   for (std::int64_t key = 0; key < query; key += kTile) {
     forward_strip(
         unit, buffers,

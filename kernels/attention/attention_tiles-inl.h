@@ -125,10 +125,49 @@ inline void copy_rows(const float* in, std::int64_t stride, std::int64_t rows, s
   }
 }
 
+#if HWY_TARGET == HWY_AVX3
+// Four columns of 16 rows to four rows of 16 columns: quarter b of a vector takes the columns of
+// row 4 b + i, and the shuffles of a four by four transposition within quarters leave whole rows.
+HWY_INLINE void transpose_sixteen_rows(const float* HWY_RESTRICT in, std::int64_t stride,
+                                       float* HWY_RESTRICT out) {
+  const hn::FixedTag<float, 16> d;
+  const hn::FixedTag<float, 8> half;
+  const hn::FixedTag<float, 4> quarter;
+  const hn::RepartitionToWide<decltype(d)> d2;
+  const auto rows_from = [&](std::int64_t i) HWY_ATTR {
+    const float* row = in + i * stride;
+    const auto lower =
+        hn::Combine(half, hn::LoadU(quarter, row + 4 * stride), hn::LoadU(quarter, row));
+    const auto upper = hn::Combine(half, hn::LoadU(quarter, row + 12 * stride),
+                                   hn::LoadU(quarter, row + 8 * stride));
+    return hn::Combine(d, upper, lower);
+  };
+  const auto r0 = rows_from(0), r1 = rows_from(1), r2 = rows_from(2), r3 = rows_from(3);
+  const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d, r2, r3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, low01, low23)), d, out);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23)), d, out + kTile);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, high01, high23)), d, out + 2 * kTile);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, high01, high23)), d, out + 3 * kTile);
+}
+#endif
+
 // out[c][r] = in[r][c] in rows of kTile; columns beyond `rows` are zero.
 inline void copy_transposed(const float* in, std::int64_t stride, std::int64_t rows,
                             std::int64_t width, float* out) {
   std::int64_t r = 0;
+#if HWY_TARGET == HWY_AVX3
+  for (; r + 16 <= rows; r += 16) {
+    const float* row = in + r * stride;
+    std::int64_t c = 0;
+    for (; c + 4 <= width; c += 4) transpose_sixteen_rows(row + c, stride, out + c * kTile + r);
+    for (; c < width; ++c) {
+      for (std::int64_t k = 0; k < 16; ++k) out[c * kTile + r + k] = row[c + k * stride];
+    }
+  }
+#endif
 #if HWY_TARGET != HWY_SCALAR
   const hn::FixedTag<float, 4> d;
   const hn::RepartitionToWide<decltype(d)> d2;

@@ -1,9 +1,12 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 
 #include "src/cli/commands.h"
+
+namespace CLI {
+class App;
+}
 
 // The command line of `ovid`: each function adds subcommands with their options and help. When one
 // of them was parsed, `chosen` runs it.

@@ -1,5 +1,7 @@
 #include "src/cli/command_line.h"
 
+#include <CLI/CLI.hpp>
+
 namespace ovid::cli {
 namespace {
 

@@ -1,4 +1,6 @@
 #include "src/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
 #include "src/config/config.h"
 
 namespace ovid::cli {

@@ -49,7 +49,7 @@ TEST_CASE("a config that names only its data has the documented defaults", "[con
   CHECK(c.checkpoint == CheckpointSection{1000, 3, 0, true, false, true, true});
   CHECK(c.early_stopping == EarlyStoppingSection{});
   CHECK(c.weight_average == WeightAverageSection{});
-  CHECK(c.guard == GuardSection{128, 12.0, 10});
+  CHECK(c.guard == GuardSection{128, 30.0, 10});
   CHECK(c.metrics == MetricsSection{true, true});
   CHECK(c.samples == SamplesSection{1000, "", 64});
   CHECK_FALSE(c.initialize_from.has_value());
