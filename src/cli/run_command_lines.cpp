@@ -1,6 +1,7 @@
 #include "src/cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+
 #include "src/config/config.h"
 
 namespace ovid::cli {

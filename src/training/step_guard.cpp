@@ -24,6 +24,11 @@ Statistics statistics(const std::vector<double>& values) {
   return s;
 }
 
+// Without the sign that fmt prints of a NaN, which says nothing.
+std::string text_of(double value) {
+  return std::isnan(value) ? "nan" : fmt::format("{:.6g}", value);
+}
+
 }  // namespace
 
 StepGuard::StepGuard(GuardSettings settings, GuardState state)
@@ -32,7 +37,7 @@ StepGuard::StepGuard(GuardSettings settings, GuardState state)
 std::string StepGuard::judge(double loss, double gradient_norm) {
   std::string reason;
   if (!std::isfinite(loss) || !std::isfinite(gradient_norm)) {
-    reason = fmt::format("loss {}, gradient norm {}", loss, gradient_norm);
+    reason = fmt::format("loss {}, gradient norm {}", text_of(loss), text_of(gradient_norm));
   } else {
     reason = judge_one("loss", loss, state_.losses);
     const std::string second = judge_one("gradient norm", gradient_norm, state_.gradient_norms);

@@ -235,9 +235,10 @@ class Trainer {
   }
 
   void skipped(const std::string& doubt) {
-    recorder_->warning(state_, "skipped_update",
-                       fmt::format("step {}: update skipped: {} ({} of {} in a row)", state_.step,
-                                   doubt, state_.guard.skips_in_a_row, config_.guard.most_skips));
+    recorder_->warning(
+        state_, "skipped_update",
+        fmt::format("step {}: update skipped: {} ({} in a row, {} are allowed)", state_.step, doubt,
+                    state_.guard.skips_in_a_row, config_.guard.most_skips));
     if (!guard_->gives_up()) return;
     const auto saved = keeper_->last_saved();
     const std::string message = fmt::format(
