@@ -125,7 +125,9 @@ class Trainer {
       if (plan_.validation && due(state_.step, config_.validation.every_steps, steps)) validate();
       if (stop_requested()) return stop();
       if (due(state_.step, config_.samples.every_steps, steps)) sample();
-      if (due(state_.step, config_.checkpoint.every_steps, steps)) save();
+      // Not while updates are skipped: the weights may be what makes the loss senseless.
+      save_is_due_ = save_is_due_ || due(state_.step, config_.checkpoint.every_steps, steps);
+      if (save_is_due_ && state_.guard.skips_in_a_row == 0) save();
       tell_news();
     }
     keeper_->save_at_end(state_.step, content(), state_.best_step);
@@ -313,6 +315,7 @@ class Trainer {
   }
 
   void save() {
+    save_is_due_ = false;
     if (keeper_->begun(state_.step)) return;
     const checkpoint::CheckpointContent now = content();
     keeper_->save(state_.step, now, state_.best_step);
@@ -345,6 +348,7 @@ class Trainer {
   std::optional<RunRecorder> recorder_;
   std::optional<double> newest_validation_;
   std::int64_t validated_step_ = -1;
+  bool save_is_due_ = false;
   double last_loss_ = 0;
 };
 
