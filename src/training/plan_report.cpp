@@ -21,6 +21,10 @@ std::size_t resident_bytes() {
   return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + 6, nullptr, 10) * 1024;
 }
 
+// Heaps and stacks of the threads that a run starts (loader, checkpoint writer, the pool) and pages
+// of the shards being read: 1 to 3 MiB in measured runs.
+constexpr std::size_t kRunOverhead = std::size_t{2} << 20;
+
 // Two batches of tokens and targets (one in use, one being read), and their bytes on the way.
 std::size_t loader_bytes(const RunPlan& plan) {
   const auto tokens = static_cast<std::size_t>(plan.config().batch.sequences) *
@@ -128,7 +132,7 @@ RunNeeds needs_of(const RunPlan& plan, bool measure_speed) {
       model::training_operations(plan.model, {.sequences = 1, .length = plan.micro_batch.length})
           .total();
   if (measure_speed) estimate_time(plan, needs);
-  needs.process_bytes = resident_bytes() + loader_bytes(plan);
+  needs.process_bytes = resident_bytes() + loader_bytes(plan) + kRunOverhead;
   if (!needs.fits_memory()) needs.cure = setting_that_fits(plan, needs.available_bytes);
   return needs;
 }
