@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/parallel_for.h"
+#include "benchmarks/synthetic_run.h"
 #include "src/checkpoint/async_writer.h"
 #include "src/core/file.h"
 #include "src/core/program.h"
@@ -29,9 +29,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Options {
-  std::int64_t layers = 12, heads = 12, width = 768, vocabulary = 50257, batch = 4, length = 64;
-  int threads = 0, rounds = 3, steps = 3;
+using ovid::benchmarks::plan_of;
+using ovid::benchmarks::synthetic_batch;
+
+struct Options : ovid::benchmarks::SyntheticRun {
+  int rounds = 3, steps = 3;
   bool idle = false;
   std::string directory = ".";
 };
@@ -46,33 +48,11 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-ovid::training::RunPlan plan_of(const Options& o) {
-  ovid::training::RunPlan plan;
-  plan.model = {.layers = o.layers,
-                .heads = o.heads,
-                .width = o.width,
-                .context_length = std::max<std::int64_t>(o.length, 1024),
-                .vocabulary_size = o.vocabulary};
-  plan.micro_batch = {.sequences = o.batch, .length = o.length};
-  plan.threads = o.threads > 0 ? o.threads : ovid::kernels::cpu::available_threads();
-  plan.loaded.values.training.steps = 1'000'000;
-  return plan;
-}
-
-ovid::data::TokenBatch made_up_batch(const Options& o) {
-  ovid::data::TokenBatch batch{.count = o.batch, .length = o.length};
-  for (std::int64_t i = 0; i < o.batch * o.length; ++i)
-    batch.tokens.push_back(static_cast<std::int32_t>(i * 7919 % o.vocabulary));
-  batch.targets.assign(batch.tokens.begin() + 1, batch.tokens.end());
-  batch.targets.push_back(batch.tokens.front());
-  return batch;
-}
-
 // A run that takes steps, and what it would save.
 class Run {
  public:
   explicit Run(const Options& options)
-      : options_(options), plan_(plan_of(options)), step_(plan_), batch_(made_up_batch(options)) {
+      : options_(options), plan_(plan_of(options)), step_(plan_), batch_(synthetic_batch(options)) {
     ovid::model::initialise(step_.weights(), plan_.model, 1);
     content_.config = plan_.model;
     content_.parameters = ovid::training::named_tensors(step_.weights());

@@ -10,48 +10,21 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/synthetic_run.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/instruction_set.h"
-#include "kernels/cpu/parallel_for.h"
 #include "src/core/file.h"
 #include "src/training/training_step.h"
 
 namespace {
 
-struct Options {
-  std::int64_t layers = 12, heads = 12, width = 768, vocabulary = 50257, batch = 4, length = 256,
-               steps = 10;
-  int threads = 0;
+using ovid::benchmarks::plan_of;
+using ovid::benchmarks::synthetic_batch;
+
+struct Options : ovid::benchmarks::SyntheticRun {
+  std::int64_t steps = 10;
   bool step_on_input = false;
 };
-
-ovid::training::RunPlan plan_of(const Options& o) {
-  ovid::training::RunPlan plan;
-  plan.model = {.layers = o.layers,
-                .heads = o.heads,
-                .width = o.width,
-                .context_length = std::max<std::int64_t>(o.length, 1024),
-                .vocabulary_size = o.vocabulary};
-  plan.micro_batch = {.sequences = o.batch, .length = o.length};
-  plan.threads = o.threads > 0 ? o.threads : ovid::kernels::cpu::available_threads();
-  plan.loaded.values.training.steps = 1'000'000;
-  return plan;
-}
-
-// The same pseudo-random tokens in every program that is compared: a linear congruential generator
-// of 31 bits.
-ovid::data::TokenBatch synthetic_batch(const Options& o) {
-  ovid::data::TokenBatch batch{.count = o.batch, .length = o.length};
-  std::uint32_t state = 1;
-  for (std::int64_t i = 0; i < o.batch * o.length; ++i) {
-    state = (state * 1103515245u + 12345u) & 0x7FFFFFFFu;
-    batch.tokens.push_back(
-        static_cast<std::int32_t>((state >> 8) % static_cast<std::uint32_t>(o.vocabulary)));
-  }
-  batch.targets.assign(batch.tokens.begin() + 1, batch.tokens.end());
-  batch.targets.push_back(batch.tokens.front());
-  return batch;
-}
 
 double peak_bytes() {
   const std::string status = ovid::read_file("/proc/self/status");

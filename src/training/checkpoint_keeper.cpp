@@ -2,21 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/core/stopwatch.h"
 
 namespace ovid::training {
 namespace {
 
 constexpr int kPatience = 3;
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 }  // namespace
 
@@ -27,23 +20,23 @@ CheckpointKeeper::CheckpointKeeper(const RunPlan& plan, std::optional<std::int64
 
 double CheckpointKeeper::save(std::int64_t step, const checkpoint::CheckpointContent& content,
                               std::optional<std::int64_t> best_step) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   begun_ = step;
   if (writer_) {
     try {
       writer_->save(step, content, retention(best_step));
-      return seconds_since(start);
+      return stopwatch.seconds();
     } catch (const ResourceError& e) {
       log::info(fmt::format("saving while training waits: {}", e.what()));
     }
   }
   try {
     write_now(step, content, best_step);
-    pending_ = News{.saved = step, .seconds = seconds_since(start)};
+    pending_ = News{.saved = step, .seconds = stopwatch.seconds()};
   } catch (const ResourceError& e) {
     pending_ = failed(e.what());
   }
-  return seconds_since(start);
+  return stopwatch.seconds();
 }
 
 void CheckpointKeeper::save_at_end(std::int64_t step, const checkpoint::CheckpointContent& content,

@@ -1,10 +1,10 @@
 #include "src/training/speed_estimate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <vector>
 
+#include "src/core/stopwatch.h"
 #include "src/memory/execution.h"
 #include "src/model/model.h"
 #include "src/optimizer/adamw_optimizer.h"
@@ -16,9 +16,9 @@ constexpr int kRepetitions = 4;
 
 template <class Work>
 double seconds_of(const Work& work) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return stopwatch.seconds();
 }
 
 // A model of few blocks, with what one pass of it needs.

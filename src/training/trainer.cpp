@@ -51,8 +51,9 @@ bool due(std::int64_t step, std::int64_t every_steps, std::int64_t steps) {
 // A run in progress. begin() finds or makes its starting point; loop() does the rest.
 class Trainer {
  public:
-  explicit Trainer(const RunPlan& plan)
+  Trainer(const RunPlan& plan, const MemoryPlan& memory)
       : plan_(plan),
+        memory_(memory),
         config_(plan.config()),
         directory_{plan.directory},
         lock_(plan.directory),
@@ -208,7 +209,6 @@ class Trainer {
   }
 
   void describe() const {
-    const MemoryPlan memory = plan_memory(plan_);
     log::info(
         fmt::format("{} layers, {} heads, width {}, context {}, vocabulary {}: {:.2f}M parameters",
                     plan_.model.layers, plan_.model.heads, plan_.model.width,
@@ -216,7 +216,7 @@ class Trainer {
                     static_cast<double>(model::parameter_count(plan_.model)) * 1e-6));
     log::info(fmt::format(
         "CPU, {} threads, 1 rank; {} of memory, {} sequences a pass; {} training tokens, {} a step",
-        plan_.threads, memory::readable_bytes(memory.peak()), plan_.micro_batch.sequences,
+        plan_.threads, memory::readable_bytes(memory_.peak()), plan_.micro_batch.sequences,
         plan_.train->total_tokens(), config_.batch.sequences * plan_.micro_batch.length));
   }
 
@@ -337,6 +337,7 @@ class Trainer {
   }
 
   const RunPlan& plan_;
+  const MemoryPlan& memory_;
   const config::RunConfig& config_;
   RunDirectory directory_;
   checkpoint::RunLock lock_;
@@ -355,8 +356,9 @@ class Trainer {
 }  // namespace
 
 ExitCode train(RunPlan plan, const TrainSettings& settings) {
-  check_memory(plan, plan_memory(plan));
-  Trainer trainer(plan);
+  const MemoryPlan memory = plan_memory(plan);
+  check_memory(plan, memory);
+  Trainer trainer(plan, memory);
   trainer.begin();
   kernels::OpProfile profile;
   const ExitCode code = trainer.loop(settings.profile ? &profile : nullptr);

@@ -3,22 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "kernels/convert/convert.h"
 #include "kernels/moving_average/moving_average.h"
 #include "src/core/error.h"
+#include "src/core/stopwatch.h"
 #include "src/model/model.h"
 
 namespace ovid::training {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::size_t activation_bytes(const RunPlan& plan) {
   return memory::measure([&](memory::Arena& arena) {
@@ -80,7 +74,7 @@ TrainingStep::TrainingStep(const RunPlan& plan)
 
 StepReport TrainingStep::compute_gradients(const data::TokenBatch& batch,
                                            std::int64_t first_sequence, std::int64_t step) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   kernels::ExecutionContext& ctx = context();
   std::int64_t valid = 0;
   for (const std::int32_t target : batch.targets) valid += target != data::kIgnoreTarget ? 1 : 0;
@@ -114,12 +108,12 @@ StepReport TrainingStep::compute_gradients(const data::TokenBatch& batch,
   report.learning_rate = optimizer::learning_rate(schedule_, step);
   report.sequences = batch.count;
   report.tokens = batch.count * shape.length;
-  report.seconds = seconds_since(start);
+  report.seconds = stopwatch.seconds();
   return report;
 }
 
 void TrainingStep::update(StepReport& report, std::int64_t step) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   optimizer_.update(context(), weights_, gradients_, report.gradient_norm, report.learning_rate,
                     step + 1);
   if (average_) {
@@ -129,7 +123,7 @@ void TrainingStep::update(StepReport& report, std::int64_t step) {
                                       .average = average_->flat(),
                                       .decay = static_cast<float>(decay)});
   }
-  report.seconds += seconds_since(start);
+  report.seconds += stopwatch.seconds();
 }
 
 StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_sequence,
