@@ -11,8 +11,8 @@ std::int64_t batch_sequences(const config::BatchSection& batch, std::int64_t mic
   const double share = static_cast<double>(step) / static_cast<double>(batch.ramp_steps);
   const double exact = static_cast<double>(batch.ramp_from) +
                        share * static_cast<double>(batch.sequences - batch.ramp_from);
-  const std::int64_t passes = static_cast<std::int64_t>(exact) / micro_sequences;
-  return std::max<std::int64_t>(passes, 1) * micro_sequences;
+  // At least one pass: ramp_from is a multiple of micro_sequences.
+  return static_cast<std::int64_t>(exact) / micro_sequences * micro_sequences;
 }
 
 std::int64_t total_sequences(const config::BatchSection& batch, std::int64_t micro_sequences,
