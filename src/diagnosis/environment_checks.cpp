@@ -8,6 +8,8 @@
 #include <optional>
 #include <vector>
 
+#include "src/memory/system_text.h"
+
 namespace ovid::diagnosis {
 namespace {
 
@@ -35,7 +37,7 @@ bool is_on(const Setting& s) {
   return s.value == "1" || lower(s.value) == "true";
 }
 bool fewer_than_cores(const Setting& s) {
-  const auto count = first_number(s.value);
+  const auto count = memory::first_number(s.value);
   return count && *count < static_cast<std::uint64_t>(s.cores);
 }
 // "false" leaves threads free; all other values bind them.

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <optional>
-#include <sstream>
 
 #include "src/memory/arena.h"
+#include "src/memory/machine_memory.h"
+#include "src/memory/system_text.h"
 
 namespace ovid::diagnosis {
 namespace {
@@ -16,73 +17,25 @@ constexpr std::uint64_t kMiB = 1ull << 20, kGiB = 1ull << 30;
 using memory::readable_bytes;
 
 std::optional<std::uint64_t> kib_of(const std::string& meminfo, const char* key) {
-  const auto kib = number_after(meminfo, key);
+  const auto kib = memory::number_after(meminfo, key);
   if (!kib || *kib > UINT64_MAX / 1024) return std::nullopt;
   return *kib * 1024;
-}
-
-struct GroupMemory {
-  std::uint64_t limit;
-  std::uint64_t left;
-};
-
-// One group's limit: version 2 (memory.max), version 1 (memory.limit_in_bytes).
-std::optional<GroupMemory> memory_of_group(const SystemView& system, const Path& group) {
-  const auto read = [&](const char* name) { return text_of(system, (group / name).string()); };
-  std::string limit_text = read("memory.max"), used_text = read("memory.current");
-  if (limit_text.empty()) {
-    limit_text = read("memory.limit_in_bytes");
-    used_text = read("memory.usage_in_bytes");
-  }
-  const auto limit = first_number(limit_text);    // none in "max"
-  constexpr std::uint64_t kNoLimit = 1ull << 60;  // version 1 writes 2^63 less a page
-  if (!limit || *limit >= kNoLimit) return std::nullopt;
-  const std::uint64_t used = first_number(used_text).value_or(0);
-  const std::uint64_t cache = number_after(read("memory.stat"), "inactive_file ").value_or(0);
-  const std::uint64_t held = used > cache ? used - cache : 0;
-  return GroupMemory{*limit, *limit > held ? *limit - held : 0};
-}
-
-// The tightest limit from the mount's root down to this process's group.
-std::optional<GroupMemory> group_memory(const SystemView& system) {
-  std::optional<GroupMemory> tightest;
-  const auto take = [&](const Path& group) {
-    const auto memory = memory_of_group(system, group);
-    if (memory && (!tightest || memory->left < tightest->left)) tightest = memory;
-  };
-  std::istringstream lines(text_of(system, "proc/self/cgroup"));
-  for (std::string line; std::getline(lines, line);) {  // "0::/a/b" or "5:memory:/a/b"
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const bool version_1 = controllers == "memory";
-    if (!controllers.empty() && !version_1) continue;
-    Path at = version_1 ? "sys/fs/cgroup/memory" : "sys/fs/cgroup";
-    take(at);
-    for (const Path& name : Path(line.substr(second + 1)).relative_path()) {
-      if (name == "..") break;  // outside of what this container sees
-      take(at /= name);
-    }
-  }
-  return tightest;
 }
 
 }  // namespace
 
 Finding check_memory(const SystemView& system) {
-  const std::string meminfo = text_of(system, "proc/meminfo");
-  const auto total = kib_of(meminfo, "MemTotal:"), free = kib_of(meminfo, "MemAvailable:");
-  if (!total || !free) return {"memory", Grade::kGood, "unknown: no /proc/meminfo", ""};
-  const auto group = group_memory(system);
-  const std::uint64_t available = group ? std::min(*free, group->left) : *free;
+  const auto memory = memory::machine_memory(system.root);
+  if (!memory) return {"memory", Grade::kGood, "unknown: no /proc/meminfo", ""};
+  const std::uint64_t available = memory->available,
+                      limit = memory->group_limit.value_or(UINT64_MAX);
   Finding finding{"memory", Grade::kGood,
                   fmt::format("{} available of {}", readable_bytes(available),
-                              readable_bytes(group ? std::min(*total, group->limit) : *total)),
+                              readable_bytes(std::min(memory->total, limit))),
                   ""};
-  if (group && group->limit < *total)
-    finding.value +=
-        fmt::format(" (the control group's limit; the machine has {})", readable_bytes(*total));
+  if (limit < memory->total)
+    finding.value += fmt::format(" (the control group's limit; the machine has {})",
+                                 readable_bytes(memory->total));
   if (available < 512 * kMiB) {
     finding.grade = Grade::kBad;
     finding.cure = "free some memory: the smallest runs need half a GiB";

@@ -7,6 +7,8 @@
 #include <set>
 #include <sstream>
 
+#include "src/memory/system_text.h"
+
 namespace ovid::diagnosis {
 namespace {
 
@@ -86,9 +88,9 @@ int online_cores(const SystemView& system) {
   std::istringstream ranges(text_of(system, "sys/devices/system/cpu/online"));
   std::uint64_t cores = 0;
   for (std::string range; std::getline(ranges, range, ',');) {
-    const auto first = first_number(range);
+    const auto first = memory::first_number(range);
     const std::size_t dash = range.find('-');
-    const auto last = dash == std::string::npos ? first : first_number(range.substr(dash));
+    const auto last = dash == std::string::npos ? first : memory::first_number(range.substr(dash));
     if (!first || !last || *last < *first || *last > kMostCores) return 0;
     cores += *last - *first + 1;
   }

@@ -23,11 +23,6 @@ SystemView this_machine();
 // cannot be read.
 std::string text_of(const SystemView& system, std::string_view relative_path);
 
-// The number behind "KEY" in lines of "KEY: number unit" (/proc/meminfo), and the first number of a
-// text. Nothing where there is none, or it does not fit in 64 bits.
-std::optional<std::uint64_t> number_after(std::string_view text, std::string_view key);
-std::optional<std::uint64_t> first_number(std::string_view text);
-
 // An environment variable's value; nothing where it is not set, or empty.
 std::optional<std::string> variable(const SystemView& system, const std::string& name);
 

@@ -12,6 +12,7 @@
 #include "src/generation/decoder.h"
 #include "src/generation/generation_batch.h"
 #include "src/memory/arena.h"
+#include "src/memory/machine_memory.h"
 
 namespace ovid::generation {
 namespace {

@@ -3,42 +3,18 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
-#include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include "src/core/error.h"
-#include "src/core/file.h"
 
 namespace ovid::memory {
 namespace {
 
 std::size_t rounded_up(std::size_t bytes) {
   return (bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
-}
-
-// The number behind `key` in a text of "key value" lines, or the first number of the text for an
-// empty key.
-std::optional<std::size_t> number_after(const std::string& text, std::string_view key) {
-  const std::size_t at = text.find(key);
-  if (at == std::string::npos) return std::nullopt;
-  const std::size_t digit = text.find_first_of("0123456789", at + key.size());
-  if (digit == std::string::npos) return std::nullopt;
-  std::size_t value = 0;
-  std::from_chars(text.data() + digit, text.data() + text.size(), value);
-  return value;
-}
-
-std::string read_or_empty(const char* path) {
-  try {
-    return read_file(path, 1 << 20);
-  } catch (const Error&) {
-    return {};
-  }
 }
 
 }  // namespace
@@ -113,22 +89,6 @@ std::string readable_bytes(std::size_t bytes) {
     ++unit;
   }
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.2f} {}", value, kUnits[unit]);
-}
-
-std::size_t available_memory() {
-  const auto kib = number_after(read_or_empty("/proc/meminfo"), "MemAvailable:");
-  std::size_t available = kib ? *kib * 1024 : 0;
-  const auto limit =
-      number_after(read_or_empty("/sys/fs/cgroup/memory.max"), "");  // "max" where there is none
-  const auto used = number_after(read_or_empty("/sys/fs/cgroup/memory.current"), "");
-  if (limit && used) {
-    // The group's count holds the page cache of files that were read, which gives way.
-    const auto cache = number_after(read_or_empty("/sys/fs/cgroup/memory.stat"), "inactive_file ");
-    const std::size_t held = *used > cache.value_or(0) ? *used - cache.value_or(0) : 0;
-    const std::size_t left = *limit > held ? *limit - held : 0;
-    available = available == 0 ? left : std::min(available, left);
-  }
-  return available;
 }
 
 }  // namespace ovid::memory

@@ -81,8 +81,4 @@ std::size_t measure(LayOut&& lay_out) {
 // "1.23 GiB", "512 B": sizes for people.
 std::string readable_bytes(std::size_t bytes);
 
-// What this process may still take, by the kernel's estimate and the control group's limit; 0 where
-// unknown.
-std::size_t available_memory();
-
 }  // namespace ovid::memory

@@ -5,6 +5,7 @@
 
 #include "src/core/error.h"
 #include "src/memory/execution.h"
+#include "src/memory/machine_memory.h"
 #include "tests/catch.h"
 
 namespace ovid::memory {
