@@ -133,6 +133,13 @@ AsyncCheckpointWriter::~AsyncCheckpointWriter() {
   }
 }
 
+void AsyncCheckpointWriter::prepare(const CheckpointContent& content) {
+  Implementation& own = *implementation_;
+  // A held copy may be what the thread is writing from.
+  if (own.snapshot.held_bytes() > 0) return;
+  own.snapshot.prepare(content, own.copy_threads);
+}
+
 SaveDelay AsyncCheckpointWriter::save(std::int64_t step, const CheckpointContent& content,
                                       const Retention& retention) {
   check_content(step, content, retention);

@@ -10,7 +10,7 @@
 namespace ovid::checkpoint {
 
 // Bytes of memory that a copy of the content's tensors takes: what an AsyncCheckpointWriter holds
-// from its first save on, beside the tensors themselves.
+// from prepare() or its first save on, beside the tensors themselves.
 std::uint64_t snapshot_bytes(const CheckpointContent& content);
 
 struct SavedCheckpoint {
@@ -32,12 +32,17 @@ struct SaveDelay {
 // write is in flight. All members are for one thread.
 class AsyncCheckpointWriter {
  public:
-  // `copy_threads`: threads that copy, at least 1. No memory is taken before the first save.
+  // `copy_threads`: threads that copy, at least 1. No memory is taken yet.
   AsyncCheckpointWriter(const Path& run_directory, int copy_threads);
   // Waits for the write in flight. A failure that neither poll() nor wait() told is logged.
   ~AsyncCheckpointWriter();
   AsyncCheckpointWriter(const AsyncCheckpointWriter&) = delete;
   AsyncCheckpointWriter& operator=(const AsyncCheckpointWriter&) = delete;
+
+  // Takes the memory that a copy of such a content needs and touches all of it, so that the first
+  // save takes no longer than later ones. Where a copy was taken already it does nothing. Throws
+  // ResourceError where the machine has not the memory; a save() may be tried all the same.
+  void prepare(const CheckpointContent& content);
 
   // Returns when everything is copied: the tensors may change at once. Where the save before is
   // still being written it waits for that first, and logs so where that takes long; its outcome

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "src/checkpoint/async_writer.h"
 #include "src/core/checked_arithmetic.h"
 #include "src/core/error.h"
+#include "src/memory/machine_memory.h"
 
 namespace ovid::checkpoint {
 namespace {
@@ -102,6 +104,25 @@ void Snapshot::reserve(std::uint64_t bytes) {
   held_bytes_ = 0;
   buffer_ = memory::HostBuffer(bytes, "the copy of a checkpoint");
   held_bytes_ = bytes;
+}
+
+void Snapshot::prepare(const CheckpointContent& content, int threads) {
+  const std::uint64_t bytes = snapshot_bytes(content);
+  if (bytes <= held_bytes_) return;
+  reserve(bytes);
+  // Zero over zero, once in each page of the smallest size: it is the first write that takes time.
+  constexpr std::int64_t kPageBytes = 4096;
+  constexpr std::int64_t kPagesAtOnce = 2048;
+  const std::span<std::byte> memory = buffer_.bytes();
+  const auto pages = static_cast<std::int64_t>((bytes + kPageBytes - 1) / kPageBytes);
+  kernels::cpu::parallel_for(
+      threads, pages, kPagesAtOnce, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t page = begin; page < end; ++page) {
+          // Volatile, or the compiler may know that the write changes nothing.
+          *static_cast<volatile std::byte*>(&memory[static_cast<std::size_t>(page * kPageBytes)]) =
+              std::byte{0};
+        }
+      });
 }
 
 void Snapshot::copy(const CheckpointContent& content, int threads) {

@@ -11,6 +11,10 @@ namespace ovid::checkpoint {
 // memory is kept from one copy to the next and grows only where a content needs more.
 class Snapshot {
  public:
+  // Takes the memory for a copy of `content`, and has the system back it with real pages now, on
+  // `threads` threads. Throws ResourceError where the machine has not the memory.
+  void prepare(const CheckpointContent& content, int threads);
+
   // Copies on `threads` threads; the content before is gone. Throws ResourceError where the machine
   // has not the memory.
   void copy(const CheckpointContent& content, int threads);

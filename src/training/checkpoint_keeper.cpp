@@ -5,6 +5,7 @@
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
+#include "src/memory/arena.h"
 
 namespace ovid::training {
 namespace {
@@ -16,6 +17,22 @@ constexpr int kPatience = 3;
 CheckpointKeeper::CheckpointKeeper(const RunPlan& plan, std::optional<std::int64_t> saved)
     : plan_(plan), saved_(saved), begun_(saved) {
   if (plan.config().checkpoint.asynchronous) writer_.emplace(plan.directory, plan.threads);
+}
+
+void CheckpointKeeper::prepare(const checkpoint::CheckpointContent& content, bool room) {
+  if (!writer_) return;
+  if (!room) {
+    log::info(fmt::format(
+        "checkpoints are copied in memory only where {} more are free when one is due, and else "
+        "hold training up; see `ovid plan`",
+        memory::readable_bytes(checkpoint::snapshot_bytes(content))));
+    return;
+  }
+  try {
+    writer_->prepare(content);
+  } catch (const ResourceError& e) {
+    log::info(fmt::format("saves may hold training up: {}", e.what()));
+  }
 }
 
 double CheckpointKeeper::save(std::int64_t step, const checkpoint::CheckpointContent& content,
@@ -31,7 +48,7 @@ double CheckpointKeeper::save(std::int64_t step, const checkpoint::CheckpointCon
     }
   }
   try {
-    write_now(step, content, best_step);
+    write_now(step, content, retention(best_step));
     pending_ = News{.saved = step, .seconds = stopwatch.seconds()};
   } catch (const ResourceError& e) {
     pending_ = failed(e.what());
@@ -40,16 +57,22 @@ double CheckpointKeeper::save(std::int64_t step, const checkpoint::CheckpointCon
 }
 
 void CheckpointKeeper::save_at_end(std::int64_t step, const checkpoint::CheckpointContent& content,
-                                   std::optional<std::int64_t> best_step) {
-  if (writer_) {
-    try {
-      while (const auto done = writer_->wait()) saved_ = done->step;
-    } catch (const ResourceError& e) {
-      log::warning(fmt::format("an earlier checkpoint was not written: {}", e.what()));
-      if (begun_ == step) begun_.reset();
-    }
+                                   std::optional<std::int64_t> best_step, bool in_doubt) {
+  finish_writing();
+  if (saved_ == step) return;
+  checkpoint::Retention kept = retention(best_step);
+  if (in_doubt) ++kept.keep_last;
+  write_now(step, content, kept);
+}
+
+void CheckpointKeeper::finish_writing() {
+  if (!writer_) return;
+  try {
+    while (const auto done = writer_->wait()) saved_ = done->step;
+  } catch (const ResourceError& e) {
+    log::warning(fmt::format("an earlier checkpoint was not written: {}", e.what()));
+    begun_ = saved_;
   }
-  if (saved_ != step) write_now(step, content, best_step);
 }
 
 std::optional<CheckpointKeeper::News> CheckpointKeeper::news() {
@@ -74,8 +97,8 @@ checkpoint::Retention CheckpointKeeper::retention(std::optional<std::int64_t> be
 }
 
 void CheckpointKeeper::write_now(std::int64_t step, const checkpoint::CheckpointContent& content,
-                                 std::optional<std::int64_t> best_step) {
-  checkpoint::write_checkpoint(plan_.directory, step, content, retention(best_step));
+                                 const checkpoint::Retention& retention) {
+  checkpoint::write_checkpoint(plan_.directory, step, content, retention);
   saved_ = begun_ = step;
   failures_ = 0;
 }

@@ -23,15 +23,24 @@ class CheckpointKeeper {
   // `saved`: the step of the checkpoint that the run continues.
   CheckpointKeeper(const RunPlan& plan, std::optional<std::int64_t> saved);
 
+  // Before the first step: takes the memory of the copies that asynchronous saves write from. Where
+  // there is none for them, `room` false or the machine short, it says so in the log and the run
+  // goes on.
+  void prepare(const checkpoint::CheckpointContent& content, bool room);
+
   // Copies the content and writes it while training goes on; without the memory for a copy, or with
   // checkpoint.asynchronous: false, writes it now. Returns the seconds that the caller was held up.
   // A failure is told by news().
   double save(std::int64_t step, const checkpoint::CheckpointContent& content,
               std::optional<std::int64_t> best_step);
 
-  // Writes it now, after what is still being written. Throws ResourceError.
+  // Writes it now, after what is still being written. One `in_doubt` takes no other's place: the
+  // checkpoints that are kept beside a good one all stay. Throws ResourceError.
   void save_at_end(std::int64_t step, const checkpoint::CheckpointContent& content,
-                   std::optional<std::int64_t> best_step);
+                   std::optional<std::int64_t> best_step, bool in_doubt);
+
+  // Waits for what is still being written; a failure is logged.
+  void finish_writing();
 
   // What happened since the last call, one thing at a time; nothing where nothing did. Throws
   // ResourceError for the third failure in a row.
@@ -43,7 +52,7 @@ class CheckpointKeeper {
  private:
   checkpoint::Retention retention(std::optional<std::int64_t> best_step) const;
   void write_now(std::int64_t step, const checkpoint::CheckpointContent& content,
-                 std::optional<std::int64_t> best_step);
+                 const checkpoint::Retention& retention);
   News failed(const std::string& why);
 
   const RunPlan& plan_;

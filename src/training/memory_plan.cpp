@@ -7,6 +7,7 @@
 #include "src/core/error.h"
 #include "src/generation/decoder.h"
 #include "src/memory/arena.h"
+#include "src/memory/machine_memory.h"
 #include "src/model/model.h"
 
 namespace ovid::training {
@@ -72,7 +73,7 @@ MemoryPlan plan_memory(const RunPlan& plan) {
   if (c.samples.every_steps > 0) {
     memory.sampling = generation::Decoder::required_bytes(plan.model, 1, plan.device, plan.threads);
   }
-  if (c.checkpoint.asynchronous) memory.snapshot = (parameter_sets(plan) - 1) * weights;
+  if (saves_beside_training(c)) memory.snapshot = (parameter_sets(plan) - 1) * weights;
   return memory;
 }
 
@@ -104,6 +105,19 @@ std::int64_t largest_micro_batch(const RunPlan& plan, std::size_t available) {
     if (pass_bytes(plan, plan.keep(), n) <= left) return n;
   }
   return 1;
+}
+
+bool saves_beside_training(const config::RunConfig& c) {
+  // The save at the run's end is never one of them: nothing is left to do beside it.
+  const bool on_schedule =
+      c.checkpoint.every_steps > 0 && c.checkpoint.every_steps < c.training.steps;
+  const bool of_the_best = c.checkpoint.save_best && c.validation.every_steps > 0;
+  return c.checkpoint.asynchronous && (on_schedule || of_the_best);
+}
+
+bool has_room_for_peak(const MemoryPlan& memory) {
+  const std::size_t available = memory::available_memory();
+  return available == 0 || memory.peak() <= available;
 }
 
 void check_memory(const RunPlan& plan, const MemoryPlan& memory) {

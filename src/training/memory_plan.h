@@ -24,6 +24,14 @@ struct MemoryPlan {
 };
 MemoryPlan plan_memory(const RunPlan& plan);
 
+// Whether the run saves checkpoints while it trains on, from a copy in memory.
+bool saves_beside_training(const config::RunConfig& config);
+
+// Whether the machine has room now for all that the run takes at its peak, the copy for
+// asynchronous checkpoints included. To be asked before any of it is taken; true where the machine
+// does not say.
+bool has_room_for_peak(const MemoryPlan& memory);
+
 // Throws ResourceError where the machine has clearly less memory than needed; the message has the
 // sizes and the one setting that would help.
 void check_memory(const RunPlan& plan, const MemoryPlan& memory);

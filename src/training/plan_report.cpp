@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/memory/arena.h"
+#include "src/memory/machine_memory.h"
 #include "src/metrics/progress_line.h"
 #include "src/model/operation_count.h"
 #include "src/training/batch_size.h"

@@ -7,6 +7,7 @@
 #include "src/core/error.h"
 #include "src/data/dataset_description.h"
 #include "src/memory/arena.h"
+#include "src/memory/machine_memory.h"
 #include "src/model/model.h"
 #include "src/tokenizer/tokenizer.h"
 #include "src/training/memory_plan.h"

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "kernels/common/op_profile.h"
+#include "src/checkpoint/retention.h"
 #include "src/checkpoint/run_checkpoint.h"
 #include "src/checkpoint/run_lock.h"
 #include "src/core/file.h"
@@ -51,9 +52,11 @@ bool due(std::int64_t step, std::int64_t every_steps, std::int64_t steps) {
 // A run in progress. begin() finds or makes its starting point; loop() does the rest.
 class Trainer {
  public:
-  Trainer(const RunPlan& plan, const MemoryPlan& memory)
+  // `room_for_copies`: whether the machine had room for those that checkpoints are written from.
+  Trainer(const RunPlan& plan, const MemoryPlan& memory, bool room_for_copies)
       : plan_(plan),
         memory_(memory),
+        room_for_copies_(room_for_copies),
         config_(plan.config()),
         directory_{plan.directory},
         lock_(plan.directory),
@@ -99,8 +102,9 @@ class Trainer {
           state_, "resumed",
           fmt::format("resuming {} at step {}", directory_.root.string(), state_.step));
     } else if (config_.checkpoint.initial && !keeper_->begun(0)) {
-      keeper_->save_at_end(0, content(), state_.best_step);
+      keeper_->save_at_end(0, content(), state_.best_step, in_doubt());
     }
+    if (saves_beside_training(config_)) keeper_->prepare(content(), room_for_copies_);
     step_.context().set_profile(profile);
     try {
       const ExitCode code = train_on();
@@ -126,12 +130,11 @@ class Trainer {
       if (plan_.validation && due(state_.step, config_.validation.every_steps, steps)) validate();
       if (stop_requested()) return stop();
       if (due(state_.step, config_.samples.every_steps, steps)) sample();
-      // Not while updates are skipped: the weights may be what makes the loss senseless.
+      // take_step() saves, once it has seen what the weights do.
       save_is_due_ = save_is_due_ || due(state_.step, config_.checkpoint.every_steps, steps);
-      if (save_is_due_ && state_.guard.skips_in_a_row == 0) save();
       tell_news();
     }
-    keeper_->save_at_end(state_.step, content(), state_.best_step);
+    save_at_end();
     recorder_->event(
         state_, state_.step < steps ? "early_stop" : "done",
         fmt::format("done: {} steps, loss {:.4f}{}. Try: ovid generate --model {} --prompt \"...\"",
@@ -196,6 +199,7 @@ class Trainer {
     if (step_.average() != nullptr) resume_average(found.path);
     saved.model = state_.model;  // dropout may change from one part of a run to the next
     state_ = saved;
+    if (in_doubt()) resumed_in_doubt_ = state_.step;
   }
 
   void resume_average(const Path& path) {
@@ -226,7 +230,12 @@ class Trainer {
     const data::TokenBatch& batch = loader.next(sequences);
     StepReport report = step_.compute_gradients(batch, state_.sequences_consumed, state_.step);
     const std::string doubt = guard_->judge(report.loss, report.gradient_norm);
-    if (doubt.empty()) step_.update(report, state_.step);
+    if (doubt.empty()) {
+      // A checkpoint waits for this: that the weights of the step before give a loss that can be
+      // believed. Saved right after their update, a wreck would push out the last good one.
+      if (save_is_due_) save();
+      step_.update(report, state_.step);
+    }
     ++state_.step;
     state_.sequences_consumed = loader.cursor();
     state_.tokens += report.tokens;
@@ -242,13 +251,12 @@ class Trainer {
         fmt::format("step {}: update skipped: {} ({} in a row, {} are allowed)", state_.step, doubt,
                     state_.guard.skips_in_a_row, config_.guard.most_skips));
     if (!guard_->gives_up()) return;
-    const auto saved = keeper_->last_saved();
+    keeper_->finish_writing();  // or the message would name an older one
     const std::string message = fmt::format(
         "step {}: {}: training has diverged, {} updates in a row were skipped; the last good "
         "checkpoint is {}. Continue from it with a lower optimizer.learning_rate, or more "
         "schedule.warmup_steps",
-        state_.step, doubt, state_.guard.skips_in_a_row,
-        saved ? checkpoint_path(*saved).string() : "none");
+        state_.step, doubt, state_.guard.skips_in_a_row, last_good_checkpoint());
     recorder_->warning(state_, "diverged", message);
     throw DivergedError(message);
   }
@@ -322,6 +330,26 @@ class Trainer {
     tell_news();
   }
 
+  void save_at_end() {
+    const checkpoint::CheckpointContent now = content();
+    keeper_->save_at_end(state_.step, now, state_.best_step, in_doubt());
+  }
+
+  // Whether the last loss could not be believed, so that the weights may be what is wrong.
+  bool in_doubt() const { return state_.guard.skips_in_a_row > 0; }
+
+  // The newest that was not saved in doubt.
+  std::string last_good_checkpoint() const {
+    std::optional<std::int64_t> good = keeper_->last_saved();
+    if (good && good == resumed_in_doubt_) {
+      good.reset();
+      for (const auto& earlier : checkpoint::list_checkpoints(directory_.root)) {
+        if (earlier.valid && earlier.step < *resumed_in_doubt_) good = earlier.step;
+      }
+    }
+    return good ? checkpoint_path(*good).string() : "none";
+  }
+
   void tell_news() {
     while (const auto news = keeper_->news()) {
       if (!news->failure.empty()) recorder_->warning(state_, "failed_save", news->failure);
@@ -329,7 +357,7 @@ class Trainer {
   }
 
   ExitCode stop() {
-    keeper_->save_at_end(state_.step, content(), state_.best_step);
+    save_at_end();
     recorder_->event(state_, "stopped",
                      fmt::format("{}: saved step {} and stopped; the same command continues",
                                  stop_signal_name(), state_.step));
@@ -338,6 +366,7 @@ class Trainer {
 
   const RunPlan& plan_;
   const MemoryPlan& memory_;
+  const bool room_for_copies_;
   const config::RunConfig& config_;
   RunDirectory directory_;
   checkpoint::RunLock lock_;
@@ -349,6 +378,7 @@ class Trainer {
   std::optional<RunRecorder> recorder_;
   std::optional<double> newest_validation_;
   std::int64_t validated_step_ = -1;
+  std::optional<std::int64_t> resumed_in_doubt_;
   bool save_is_due_ = false;
   double last_loss_ = 0;
 };
@@ -358,7 +388,7 @@ class Trainer {
 ExitCode train(RunPlan plan, const TrainSettings& settings) {
   const MemoryPlan memory = plan_memory(plan);
   check_memory(plan, memory);
-  Trainer trainer(plan, memory);
+  Trainer trainer(plan, memory, has_room_for_peak(memory));
   trainer.begin();
   kernels::OpProfile profile;
   const ExitCode code = trainer.loop(settings.profile ? &profile : nullptr);

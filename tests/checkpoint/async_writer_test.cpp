@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <sstream>
+#include <string>
 #include <thread>
 
 #include "src/checkpoint/snapshot.h"
 #include "src/core/error.h"
+#include "src/core/file.h"
 #include "src/core/log.h"
 #include "tests/catch.h"
 #include "tests/checkpoint/tiny_checkpoint.h"
@@ -25,6 +28,16 @@ void change_tensors(CheckpointContent& content) {
       std::fill_n(values, tensor.view.elements(), -7.0f);
     }
   }
+}
+
+// Of this process; 0 where the system does not say.
+std::size_t resident_bytes() {
+  std::istringstream status(read_file("/proc/self/status", 1 << 20));
+  for (std::string word; status >> word;) {
+    std::size_t kib = 0;
+    if (word == "VmRSS:" && status >> kib) return kib * 1024;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -112,6 +125,36 @@ TEST_CASE("the memory of the copy is as announced and is used again", "[checkpoi
   }
 }
 
+TEST_CASE("prepare() takes all memory of the copy and has it backed by pages",
+          "[checkpoint][threads]") {
+  const test::TemporaryDirectory run;
+  constexpr std::int64_t kElements = 16
+                                     << 20;  // beside which the process's other changes are small
+  const std::vector<float> values(kElements, 3.0f);
+  CheckpointContent content;
+  content.parameters = {{"large", {values.data(), kernels::DType::kFloat32, {kElements}}}};
+  AsyncCheckpointWriter writer(run.path(), kThreads);
+  const std::size_t before = resident_bytes();
+  if (before == 0) {
+    WARN("the system does not tell the resident memory: what is backed is not checked");
+  }
+  writer.prepare(content);
+  CHECK(writer.held_bytes() == snapshot_bytes(content));
+  if (before > 0) CHECK(resident_bytes() >= before + kElements * sizeof(float) * 9 / 10);
+}
+
+TEST_CASE("prepare() leaves a copy that is being written as it is", "[checkpoint][threads]") {
+  const test::TemporaryDirectory run;
+  AsyncCheckpointWriter writer(run.path(), kThreads);
+  TinyCheckpoint tiny(1, 0);
+  writer.prepare(tiny.content());
+  writer.save(1, tiny.content(), {});
+  writer.prepare(tiny.content());
+  change_tensors(tiny.content());
+  REQUIRE(writer.wait().has_value());
+  CHECK(holds(run / "checkpoints/step-00000001", 1, 0));
+}
+
 TEST_CASE("a copy that the machine has no memory for is refused before anything is written",
           "[checkpoint][threads]") {
   const test::TemporaryDirectory run;
@@ -121,6 +164,8 @@ TEST_CASE("a copy that the machine has no memory for is refused before anything 
   for (const TensorSpecification& tensor : gpt2_tensors(content.config))
     content.parameters.push_back({tensor.name, {&none, kernels::DType::kFloat32, tensor.shape}});
   AsyncCheckpointWriter writer(run.path(), kThreads);
+  CHECK_THROWS_AS(writer.prepare(content), ResourceError);
+  CHECK(writer.held_bytes() == 0);
   CHECK_THROWS_AS(writer.save(1, content, {}), ResourceError);
   CHECK_FALSE(writer.wait().has_value());
   CHECK(names_in(run.path()).empty());

@@ -127,6 +127,37 @@ TEST_CASE("a run that diverges skips, then ends with code 5 and says so in its m
             .exit_code == 0);
 }
 
+TEST_CASE("a diverging run saves no wreck, although a checkpoint is due after every step",
+          "[e2e]") {
+  const TinyRun run(200);
+  const ProcessResult result =
+      run.train({"optimizer.learning_rate=1000", "optimizer.gradient_clip=0", "guard.most_skips=4",
+                 "schedule.warmup_steps=0", "checkpoint.every_steps=1", "checkpoint.keep_last=1"});
+  INFO(result.errors);
+  REQUIRE(result.exit_code == 5);
+  // The update of some step made the wreck: the checkpoint of the step before it is the newest.
+  const auto skips = rows_with("event", run.run_directory());
+  const auto first = std::find_if(skips.begin(), skips.end(),
+                                  [](const Json& e) { return e["event"] == "skipped_update"; });
+  REQUIRE(first != skips.end());
+  const int wrecked_by = (*first)["step"].get<int>() - 1;
+  CHECK_FALSE(std::filesystem::exists(run.checkpoint(wrecked_by)));
+  REQUIRE(wrecked_by >= 1);
+  CHECK(std::filesystem::exists(run.checkpoint(wrecked_by - 1)));
+  CHECK_THAT(result.errors, Contains(Path(run.checkpoint(wrecked_by - 1)).filename().string()));
+}
+
+TEST_CASE("a checkpoint due at a step is the state of that step, saved beside the next", "[e2e]") {
+  const TinyRun run(20);
+  REQUIRE(run.train({"run.name=through", "schedule.kind=constant", "schedule.warmup_steps=2"})
+              .exit_code == 0);
+  REQUIRE(run.train({"run.name=short", "schedule.kind=constant", "schedule.warmup_steps=2",
+                     "training.steps=10"})
+              .exit_code == 0);
+  CHECK(weights_and_moments(run.checkpoint(10, "through")) ==
+        weights_and_moments(run.checkpoint(10, "short")));
+}
+
 TEST_CASE("weighted sources are drawn by their weights", "[e2e]") {
   const TinyRun run(10);
   const std::string train = run.path("data/train_*.bin");
