@@ -6,7 +6,7 @@
 # otherwise the one line to type is printed.
 
 ovid_build_packages=(g++ cmake ninja-build pkg-config libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev
-  nlohmann-json3-dev libsimdjson-dev libhwy-dev libarchive-dev libzstd-dev libxxhash-dev)
+  nlohmann-json3-dev libsimdjson-dev libhwy-dev libarchive-dev liblzma-dev libzstd-dev libxxhash-dev)
 ovid_test_packages=(catch2 librapidcheck-dev xz-utils)
 ovid_fuzz_packages=(clang-14 libclang-rt-14-dev)
 ovid_corpus_packages=(bible-kjv bible-kjv-text)

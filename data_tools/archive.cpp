@@ -5,12 +5,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <vector>
 
+#include "data_tools/xz_source.h"
 #include "src/core/error.h"
 
 namespace ovid::data_tools {
@@ -20,19 +24,46 @@ namespace {
 constexpr std::uint64_t kMostExpansion = 200;
 constexpr std::uint64_t kExpansionIsFineBelow = 64 << 20;
 
+// A source of which the first bytes are known, as far as it has them.
+class PeekedSource : public ByteSource {
+ public:
+  explicit PeekedSource(ByteSource& source) : source_(source) {
+    for (std::size_t count = 1; count > 0 && head_.size() < kXzMagic.size();) {
+      std::array<char, kXzMagic.size()> bytes;
+      count = source_.read(std::span(bytes).first(kXzMagic.size() - head_.size()));
+      head_.append(bytes.data(), count);
+    }
+  }
+  const std::string& head() const { return head_; }
+
+  std::size_t read(std::span<char> buffer) override {
+    if (head_read_ == head_.size()) return source_.read(buffer);
+    const std::size_t count = head_.copy(buffer.data(), buffer.size(), head_read_);
+    head_read_ += count;
+    return count;
+  }
+  bool count_unpacked(std::uint64_t bytes) override { return source_.count_unpacked(bytes); }
+
+ private:
+  ByteSource& source_;
+  std::string head_;
+  std::size_t head_read_ = 0;
+};
+
 struct ArchiveCloser {
   void operator()(::archive* handle) const { ::archive_read_free(handle); }
 };
 
 class ArchiveReader {
  public:
-  ArchiveReader(ByteSource& source, const std::string& name)
-      : source_(source), name_(name), buffer_(1 << 16), handle_(::archive_read_new()) {
+  // `xz`: the same as `source` where what it reads was unpacked from an xz file; otherwise null.
+  ArchiveReader(ByteSource& source, const XzSource* xz, const std::string& name)
+      : source_(source), xz_(xz), name_(name), buffer_(1 << 16), handle_(::archive_read_new()) {
     if (!handle_) throw std::bad_alloc();
     ::archive* a = handle_.get();
-    // One by one: archive_read_support_filter_all would also start external programs.
+    // One by one: archive_read_support_filter_all would also start external programs. XzSource is
+    // before them for xz.
     ::archive_read_support_filter_gzip(a);
-    ::archive_read_support_filter_xz(a);
     ::archive_read_support_filter_zstd(a);
     ::archive_read_support_filter_bzip2(a);
     ::archive_read_support_filter_lz4(a);
@@ -50,13 +81,15 @@ class ArchiveReader {
     if (result == ARCHIVE_EOF) return nullptr;
     if (result != ARCHIVE_OK && !member_.empty()) member_ = "behind " + member_;
     check(result);
+    refuse_lzma_in_zip();
     return entry;
   }
 
   std::size_t read_data(std::span<char> buffer) {
     const la_ssize_t count =
         ::archive_read_data(handle_.get(), buffer.data(), std::min(buffer.size(), kMostRead));
-    if (count < 0) check(static_cast<int>(count));
+    // A mere warning too: a wrong checksum is one, and there are no bytes with it.
+    if (count < 0) fail_with_reason();
     bytes_out_ += static_cast<std::uint64_t>(count);
     check_expansion(bytes_out_, kExpansionIsFineBelow);
     count_unpacked(static_cast<std::uint64_t>(count));
@@ -78,7 +111,7 @@ class ArchiveReader {
   bool is_single_file() const { return ::archive_format(handle_.get()) == ARCHIVE_FORMAT_RAW; }
   // Without a filter a raw "archive" is the file itself: its name promised what it is not.
   bool is_compressed() const {
-    return ::archive_filter_code(handle_.get(), 0) != ARCHIVE_FILTER_NONE;
+    return xz_ != nullptr || ::archive_filter_code(handle_.get(), 0) != ARCHIVE_FILTER_NONE;
   }
 
  private:
@@ -99,23 +132,59 @@ class ArchiveReader {
   }
 
   void check_expansion(std::uint64_t bytes, std::uint64_t fine_below) const {
-    if (bytes <= fine_below || bytes / kMostExpansion <= bytes_in_) return;
+    const std::uint64_t packed = xz_ != nullptr ? xz_->bytes_in() : bytes_in_;
+    if (bytes <= fine_below || bytes / kMostExpansion <= packed) return;
     throw DataError(
         fmt::format("{} expands more than {} times, as no text does; if it is one, unpack it and "
                     "give the unpacked files",
                     name_, kMostExpansion));
   }
 
-  void check(int result) {
-    if (failure_) std::rethrow_exception(failure_);
-    if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return;
-    const char* reason = ::archive_error_string(handle_.get());
+  // The library bounds the memory of all other methods; these take a window of up to 4 GiB, by
+  // their data's first bytes.
+  void refuse_lzma_in_zip() const {
+    const char* format = ::archive_format_name(handle_.get());
+    const std::string_view text = format == nullptr ? "" : format;
+    if (!text.starts_with("ZIP") || (!text.ends_with("(lzma)") && !text.ends_with("(xz)"))) return;
+    throw DataError(fmt::format(
+        "cannot unpack {}: members of a zip archive that are compressed by lzma or xz may ask for "
+        "4 GiB of memory each; unpack it by hand, or pack it again as .zip with deflate or .tar.xz",
+        name_));
+  }
+
+  [[noreturn]] void fail(const char* reason) const {
     throw DataError(fmt::format("cannot unpack {}{}: {}; copy it again, or unpack it by hand",
-                                name_, member_.empty() ? "" : " (" + member_ + ")",
-                                reason != nullptr ? reason : "unknown reason"));
+                                name_, member_.empty() ? "" : " (" + member_ + ")", reason));
+  }
+
+  [[noreturn]] void rethrow_failure() const {
+    try {
+      std::rethrow_exception(failure_);
+    } catch (const XzSource::Damaged& damaged) {
+      fail(damaged.reason);
+    }
+  }
+
+  void check(int result) {
+    if (failure_) rethrow_failure();
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) fail_with_reason();
+  }
+
+  [[noreturn]] void fail_with_reason() {
+    if (failure_) rethrow_failure();
+    const char* reason = ::archive_error_string(handle_.get());
+    if (reason != nullptr &&
+        std::string_view(reason).find("too much memory") != std::string::npos) {
+      throw DataError(
+          fmt::format("cannot unpack {}: it asks for a window of more than 128 MiB of memory, the "
+                      "limit; unpack it with zstd -d --long=31 and give the unpacked file",
+                      name_));
+    }
+    fail(reason != nullptr ? reason : "unknown reason");
   }
 
   ByteSource& source_;
+  const XzSource* xz_;
   const std::string& name_;
   std::string member_;
   std::vector<char> buffer_;
@@ -159,7 +228,11 @@ std::string member_name(::archive_entry* entry, std::size_t number) {
 }  // namespace
 
 void for_each_member(ByteSource& source, const std::string& name, const MemberVisitor& visit) {
-  ArchiveReader reader(source, name);
+  PeekedSource peeked(source);
+  std::optional<XzSource> xz;
+  if (peeked.head() == kXzMagic) xz.emplace(peeked, name);
+  ByteSource& unpacked = xz ? static_cast<ByteSource&>(*xz) : peeked;
+  ArchiveReader reader(unpacked, xz ? &*xz : nullptr, name);
   std::size_t number = 0;
   while (::archive_entry* entry = reader.next_entry()) {
     ++number;

@@ -172,6 +172,15 @@ class TextJob {
     if (bytes_ > recorded_bytes_) record();
   }
 
+  // After a DataError: whether the work is on record and can be gone on from, once the data are
+  // mended. A little work is not worth a folder that stays.
+  bool record_data_error() {
+    if (!walking_ || taking_ || !journal_.has_record()) return false;
+    data_error_ = true;
+    record();
+    return true;
+  }
+
  private:
   void resume() {
     const std::optional<TextProgress> earlier = journal_.begin();
@@ -241,6 +250,7 @@ class TextJob {
     TextProgress progress{.place = place_,
                           .before = inputs_done_ ? before_ : pieces_.seen_before(place_.input),
                           .inputs_done = inputs_done_,
+                          .data_error = data_error_,
                           .replacements = replacements(),
                           .documents = documents_,
                           .bytes = bytes_,
@@ -273,6 +283,7 @@ class TextJob {
   InputPlace place_;
   SeenBefore before_;  // of where this process began; once all was read, of everything
   bool inputs_done_ = false;
+  bool data_error_ = false;
   std::uint64_t replacements_before_ = 0;  // by earlier processes
   std::uint64_t taken_replacements_ = 0;
   std::uint64_t documents_ = 0;
@@ -325,8 +336,16 @@ ordered_json fill(const TextOptions& options, OutputFolder& output, std::string&
     if (journal.has_record()) output.keep();
     throw;
   } catch (const DataError&) {
-    // An input that has become another one: the right one may be given next time.
-    if (job.is_passing_over()) output.keep();
+    if (job.is_passing_over()) {
+      // An input that has become another one: the right one may be given next time.
+      output.keep();
+    } else if (job.record_data_error()) {
+      output.keep();
+      log::info(fmt::format(
+          "the work so far is kept in {}; with the data mended the same command goes on, --restart "
+          "begins anew",
+          output.working_path().string()));
+    }
     throw;
   }
 }

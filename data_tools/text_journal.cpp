@@ -124,11 +124,17 @@ SeenBefore seen_from(const ordered_json& json) {
 }
 
 ordered_json to_json(const TextProgress& progress) {
-  return {{"format_version", kFormatVersion},    {"input", progress.place.input},
-          {"pieces", progress.place.pieces},     {"hash", progress.place.hash},
-          {"inputs_done", progress.inputs_done}, {"replacements", progress.replacements},
-          {"documents", progress.documents},     {"bytes", progress.bytes},
-          {"before", to_json(progress.before)},  {"builder", to_json(progress.builder)}};
+  return {{"format_version", kFormatVersion},
+          {"input", progress.place.input},
+          {"pieces", progress.place.pieces},
+          {"hash", progress.place.hash},
+          {"inputs_done", progress.inputs_done},
+          {"data_error", progress.data_error},
+          {"replacements", progress.replacements},
+          {"documents", progress.documents},
+          {"bytes", progress.bytes},
+          {"before", to_json(progress.before)},
+          {"builder", to_json(progress.builder)}};
 }
 
 TextProgress progress_from(const ordered_json& json) {
@@ -136,6 +142,7 @@ TextProgress progress_from(const ordered_json& json) {
       .place = {.input = json.at("input"), .pieces = json.at("pieces"), .hash = json.at("hash")},
       .before = seen_from(json.at("before")),
       .inputs_done = json.at("inputs_done"),
+      .data_error = json.value("data_error", false),
       .replacements = json.at("replacements"),
       .documents = json.at("documents"),
       .bytes = json.at("bytes"),
@@ -157,11 +164,20 @@ std::string describe(const ordered_json& input) {
                      input.at(1).get<std::uint64_t>());
 }
 
-std::vector<std::string> differences(const ordered_json& then, const ordered_json& now) {
+// Whether `flag` now lets data pass that ended the run then: none of what was taken is affected,
+// for it had no such data.
+bool lets_more_pass(const std::string& flag, const ordered_json& then) {
+  return ((flag == "--bad-lines" || flag == "--invalid-utf8") && then == "error") ||
+         (flag == "--skip-missing" && then == false);
+}
+
+// `progress`: what is on record.
+std::vector<std::string> differences(const ordered_json& then, const ordered_json& now,
+                                     const TextProgress& progress) {
   std::vector<std::string> found;
   for (const auto& [flag, value] : now.at("settings").items()) {
     const ordered_json before = then.at("settings").value(flag, ordered_json());
-    if (before != value) {
+    if (before != value && !(progress.data_error && lets_more_pass(flag, before))) {
       found.push_back(fmt::format("{} was {}, now {}", flag, before.dump(), value.dump()));
     }
   }
@@ -173,6 +189,9 @@ std::vector<std::string> differences(const ordered_json& then, const ordered_jso
   }
   for (std::size_t i = 0; i < std::min(inputs_then.size(), inputs_now.size()); ++i) {
     if (inputs_then[i] == inputs_now[i]) continue;
+    // Of the input of that place itself, what was taken is compared when it is passed over.
+    const bool may_be_mended = progress.data_error && i >= progress.place.input;
+    if (may_be_mended && inputs_then[i].at(0) == inputs_now[i].at(0)) continue;
     if (inputs_then[i].at(0) != inputs_now[i].at(0)) {
       found.push_back(fmt::format("input {} was {}, now {}", i + 1, describe(inputs_then[i]),
                                   describe(inputs_now[i])));
@@ -206,17 +225,19 @@ std::optional<TextProgress> TextJournal::begin() {
   }
   try {
     const ordered_json request = ordered_json::parse(request_);
-    const std::vector<std::string> found = differences(parse(folder_ / kRequestName), request);
+    const ordered_json request_then = parse(folder_ / kRequestName);
+    const TextProgress progress = progress_from(parse(path));
+    const std::vector<std::string> found = differences(request_then, request, progress);
     if (!found.empty()) {
       throw UsageError(
           fmt::format("{} holds unfinished work that was begun otherwise: {}; repeat "
                       "that command, or begin anew with --restart",
                       folder_.string(), fmt::join(found, "; ")));
     }
-    TextProgress progress = progress_from(parse(path));
     if (progress.place.input > request.at("inputs").size()) {
       throw DataError(fmt::format("{} is damaged; begin anew with --restart", path.string()));
     }
+    if (request_then != request) replace_file(folder_ / kRequestName, request_);
     return progress;
   } catch (const nlohmann::json::exception& error) {
     throw DataError(

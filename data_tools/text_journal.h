@@ -18,6 +18,7 @@ struct TextProgress {
   InputPlace place;          // behind what was taken
   SeenBefore before;         // the input of `place`
   bool inputs_done = false;  // nothing is left to read
+  bool data_error = false;   // an input from `place` on was refused, and is to be mended
   std::uint64_t replacements = 0;
   std::uint64_t documents = 0;  // taken
   std::uint64_t bytes = 0;      // taken
@@ -36,7 +37,8 @@ class TextJournal {
 
   // The progress on record; nothing where there is none: then a new record is begun. Throws
   // UsageError where what was asked for then differs from what is asked for now, naming the
-  // differences and the cure; DataError where the record is damaged.
+  // differences and the cure; DataError where the record is damaged. After a data error inputs may
+  // have changed from the recorded place on, and flags that let such data pass may have come.
   std::optional<TextProgress> begin();
 
   // Replaces the record. The files that it tells of are on the disk already.

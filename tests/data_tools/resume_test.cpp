@@ -143,6 +143,69 @@ TEST_CASE("unfinished work is not gone on with after a change, but begun anew wh
   CHECK(work.description()["documents"] == 3);
 }
 
+TEST_CASE("after a data error the work goes on with mended data", "[data_tools]") {
+  // More before the bad line than waits for two threads, so that some of that file was taken.
+  const std::string good = random_json_lines(9 << 20);
+  const std::size_t middle = good.find('\n', 8 << 20) + 1;
+  const std::string other_files = good.substr(0, good.find('\n', 1 << 20) + 1);
+  const std::string bad = good.substr(0, middle) + "{\"text\": \"no end\n" + good.substr(middle);
+  const auto options = [](const Workplace& work, const std::vector<std::string>& more) {
+    return more + std::vector<std::string>{"--input",
+                                           work.corpus.string(),
+                                           "--skip-missing",
+                                           "--journal-bytes",
+                                           "400000",
+                                           "--threads",
+                                           "2"};
+  };
+  const auto fill = [&](const Workplace& work, const std::string& second) {
+    for (const char* name : {"a.jsonl", "c.jsonl"}) work.write(name, other_files);
+    work.write("b.jsonl", second);
+  };
+  const auto result_of_unbroken = [&](const std::string& second,
+                                      const std::vector<std::string>& flags) {
+    const Workplace work;
+    fill(work, second);
+    REQUIRE(work.run(options(work, flags)).exit_code == 0);
+    return contents_of(work.output);
+  };
+  const Workplace work;
+  fill(work, bad);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const ProgramResult stopped = work.run(options(work, {}));
+    INFO(stopped.messages);
+    CHECK(stopped.exit_code == 3);
+    CHECK_THAT(stopped.messages, Contains("b.jsonl") && Contains("the same command goes on"));
+  }
+  const auto goes_on = [&](const std::vector<std::string>& flags) {
+    const ProgramResult result = work.run(options(work, flags));
+    INFO(result.messages);
+    CHECK_THAT(result.messages, Contains("going on behind"));
+    REQUIRE(result.exit_code == 0);
+  };
+  SECTION("the file is mended") {
+    work.write("b.jsonl", good);
+    goes_on({});
+    CHECK((contents_of(work.output) == result_of_unbroken(good, {})));
+  }
+  SECTION("bad lines are to be skipped") {
+    goes_on({"--bad-lines", "skip"});
+    CHECK((contents_of(work.output) == result_of_unbroken(bad, {"--bad-lines", "skip"})));
+  }
+  SECTION("what was taken must not change with it") {
+    std::string other = good;
+    other[other.find("\"text\":\"") + 9] = 'Q';
+    work.write("b.jsonl", other);
+    const ProgramResult changed = work.run(options(work, {}));
+    CHECK(changed.exit_code == 2);
+    CHECK_THAT(changed.messages, Contains("not what it was") && Contains("--restart"));
+    work.write("a.jsonl", other);
+    const ProgramResult before = work.run(options(work, {}));
+    CHECK(before.exit_code == 2);
+    CHECK_THAT(before.messages, Contains("a.jsonl has changed since"));
+  }
+}
+
 TEST_CASE("a pipe must give the same beginning again", "[data_tools]") {
   const std::string input = random_json_lines(3 << 20);
   const Workplace work;

@@ -19,6 +19,21 @@ std::vector<std::string> with(const Workplace& work, std::vector<std::string> mo
 
 const std::vector<std::string> kNoSplit{"--validation-fraction", "0"};
 
+// The text command over the corpus, in a process that gets no more addresses than that.
+std::vector<std::string> limited(const Workplace& work, int kib) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  std::string command = "'";  // a sanitizer reserves terabytes of addresses
+  static_cast<void>(kib);
+#else
+  std::string command = fmt::format("ulimit -v {}; '", kib);
+#endif
+  command += (binary_directory() / "ovid-data").string() + "'";
+  for (const std::string& argument : work.command(with(work, {"--threads", "2"}))) {
+    command += " '" + argument + "'";
+  }
+  return {"sh", "-c", command};
+}
+
 }  // namespace
 
 TEST_CASE("the output is the same on every number of threads", "[data_tools]") {
@@ -104,20 +119,58 @@ TEST_CASE("a cut archive is an error that names archive and member", "[data_tool
   refuses("bzip2 long.txt; truncate -s 5000 long.txt.bz2", "long.txt.bz2");
 }
 
+TEST_CASE("a zip archive with a wrong checksum is an error", "[data_tools]") {
+  for (const char* name : {"a.txt", "a.jsonl"}) {
+    const Workplace work;
+    work.write(name, "{\"text\": \"abcdefgh\"}\n");
+    REQUIRE(work.shell(fmt::format("zip -q -0 a.zip {0} && rm {0}", name)) == 0);
+    std::string bytes = read_file(work.corpus / "a.zip");
+    bytes[bytes.find("abcdefgh")] = 'X';
+    work.write("a.zip", bytes);
+    const ProgramResult result = work.run(with(work));
+    CAPTURE(result.messages);
+    CHECK(result.exit_code == 3);
+    CHECK_THAT(result.messages,
+               Contains("cannot unpack") && Contains(fmt::format("a.zip ({})", name)));
+    CHECK(entries_of(work.folder.path()) == 1);
+  }
+}
+
+TEST_CASE("a file that asks for a large window is refused before it gets one", "[data_tools]") {
+  const auto refuses = [](const std::string& name, const std::string& bytes,
+                          const std::string& reason) {
+    const Workplace work;
+    work.write(name, bytes);
+    const ProgramResult result = run_program(limited(work, 400'000));
+    CAPTURE(name, result.messages);
+    CHECK(result.exit_code == 3);
+    CHECK_THAT(result.messages, Contains(name) && Contains(reason) && Contains("unpack it"));
+    CHECK(entries_of(work.folder.path()) == 1);
+  };
+  const Path seeds = source_directory() / "tests/fuzz/seeds/archive";
+  refuses("a.xz", read_file(seeds / "xz_huge_window"), "MiB is the limit");
+  // One in a later stream of the file, and one in an archive.
+  refuses("b.txt.xz", read_file(seeds / "xz") + read_file(seeds / "xz_huge_window"),
+          "MiB is the limit");
+  refuses("c.zip", read_file(seeds / "zip_lzma"), "4 GiB");
+  // A frame with a window of 2 GiB and one block of five bytes (RFC 8878).
+  refuses("d.zst", std::string("\x28\xB5\x2F\xFD\x00\xA8", 6) + std::string("\x29\x00\x00hello", 8),
+          "128 MiB");
+}
+
+TEST_CASE("the window of xz -9 is taken", "[data_tools]") {
+  const Workplace work;
+  REQUIRE(work.shell("printf one > a.txt && xz -9 a.txt && printf two > b.txt && xz -0 b.txt && "
+                     "cat b.txt.xz >> a.txt.xz && rm b.txt.xz && : > c.txt && xz c.txt") == 0);
+  REQUIRE(work.run(with(work, {"--validation-fraction", "0"})).exit_code == 0);
+  CHECK(tokens_in(work.output / "train_000000.bin") == documents({"onetwo"}));
+}
+
 TEST_CASE("a bomb is refused in little memory", "[data_tools]") {
   const Workplace work;
   REQUIRE(work.shell("head -c 150000000 /dev/zero | tr '\\0' 'a' | zstd -q > in.zst && "
                      "tar cf a.tar in.zst && rm in.zst") == 0);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  const std::string limit;  // a sanitizer reserves terabytes of addresses
-#else
-  const std::string limit = "ulimit -v 400000; ";
-#endif
-  std::string command = limit + "'" + (binary_directory() / "ovid-data").string() + "'";
-  for (const std::string& argument : work.command(with(work, {"--threads", "2"}))) {
-    command += " '" + argument + "'";
-  }
-  const ProgramResult result = run_program({"sh", "-c", command});
+  const ProgramResult result = run_program(limited(work, 400'000));
   CHECK(result.exit_code == 3);
   CHECK_THAT(result.messages, Contains("in.zst expands more than 200 times"));
   CHECK(entries_of(work.folder.path()) == 1);

@@ -339,12 +339,16 @@ def archive_seeds():
     write("archive", "bz2", bz2.compress(text))
     write("archive", "xz", lzma.compress(text, preset=0))
     write("archive", "xz_huge_window", xz_with_window(text, 40))
+    write("archive", "xz_huge_window_later", lzma.compress(text, preset=0) + xz_with_window(text, 40))
     write("archive", "zst", zstd_of(text))
     write("archive", "tar", tar_of(members))
     write("archive", "tar_gz", gzip.compress(tar_of(members), mtime=0))
     write("archive", "tar_xz", lzma.compress(tar_of(members), preset=0))
     write("archive", "zip", zip_of(members, zipfile.ZIP_DEFLATED))
     write("archive", "zip_stored", zip_of(members, zipfile.ZIP_STORED))
+    wrong = bytearray(zip_of(members, zipfile.ZIP_STORED))
+    wrong[wrong.index(b"two lines")] ^= 1
+    write("archive", "zip_wrong_checksum", bytes(wrong))
     write("archive", "zip_lzma", zip_of(members, zipfile.ZIP_LZMA))
     nested = members
     for depth in range(6):
@@ -357,7 +361,73 @@ def archive_seeds():
     write("archive", "no_archive", text)
 
 
+PTX = """.version 9.0
+.target sm_90a
+.address_size 64
+.file 1 "kernel.cu"
+.extern .func (.param .b32 result) vprintf (.param .b64 a, .param .b64 b);
+.global .align 8 .u64 places[2] = {generic(values)+8, vprintf};
+.visible .global .align 4 .f32 values[2][3] = {{1.5, 0f3F800000}, {-2}};
+.global .u8 bytes[2] = {0xff(values), 0xff00(values)};
+.extern .shared .align 1024 .b8 tile[];
+.weak .func (.reg .f32 %out) half(.reg .f32 %in) .noreturn { mul.f32 %out, %in, 0d3FE0000000000000; ret; }
+.visible .entry kernel(.param .u64 .ptr .global .align 16 p, .param .align 8 .b8 big[24])
+.maxntid 128, 1, 1 .minnctapersm 2 .pragma "nounroll";
+{
+.reg .b32 %r<10>; .reg .b64 %rd<4>; .reg .f32 %f<8>; .reg .pred %p<2>; .reg .v4 .f32 %v;
+.loc 1 3 5, function_name $name+1, inlined_at 1 2 1
+@!%p1 ld.global.L1::no_allocate.v4.f32 {%f0, _, %f2, %f3}, [%rd1+-16]; /* comment */
+setp.lt.and.s32 %p1|_, %r1, %ntid.x, !%p0; // comment
+{ .reg .b32 %r<2>; L: mov.u32 %r1, (1 + 2) * WARP_SZ - -0x1F ? 1U : 0b1; bra L; }
+L: mov.f32 %v.x, %v.w;
+list: .branchtargets L, M;
+M: proto: .callprototype (.param .b32 _) _ (.param .b64 _);
+{ .param .b64 a; st.param.b64 [a], %rd1; call (%r1), %rd2, (a), proto; }
+cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%rd1, {%r2, %r3}], [%r4];
+brx.idx %r1, list;
+}
+.alias other, half;
+.section .debug_str { $name: .b8 65, 66, 0 }
+"""
+
+
+def ptx_seeds():
+    write("ptx", "forms", PTX)
+    head = ".version 8.0 .target sm_80 .address_size 64 "
+    write("ptx", "units", join({
+        "a": head + ".extern .global .b32 x; .global .b32 y; .entry k() { .reg .b64 %r; mov.u64 %r, y; ret; }",
+        "b": head + ".visible .global .b32 x; .global .b32 y = 1; .func f() { ret; } .global .u64 z = y;"}))
+    write("ptx", "deep", head + ".entry k() " + "{" * 100)
+    write("ptx", "large_array", head + ".global .b8 x[99][1000000000] = {{}, {1}};")
+
+
+def fat_binary_entry(kind, payload, compressed=0, flags=0, text_bytes=0):
+    """An entry for compute_80 with a header of 64 bytes."""
+    header = struct.pack("<HHIQIIHHIQQQQ", kind, 0x101, 64, len(payload), compressed, 0, 0, 9, 80, 0, flags, 0,
+                         text_bytes)
+    return header + payload
+
+
+def fat_binary_of(entries):
+    body = b"".join(entries)
+    return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(body)) + body
+
+
+def fat_binary_seeds():
+    text = PTX.encode()
+    literals = bytes([0xF0]) + bytes([255] * ((len(text) - 15) // 255) + [(len(text) - 15) % 255]) + text
+    plain = fat_binary_entry(1, text)
+    machine_code = fat_binary_entry(2, b"machine code")
+    lz4 = fat_binary_entry(1, literals, len(literals), 0x2000, len(text))
+    short = text[:200]
+    zstd = zstd_of(short)
+    write("fat_binary", "plain", fat_binary_of([machine_code, plain]))
+    write("fat_binary", "lz4", fat_binary_of([lz4]))
+    write("fat_binary", "zstd", fat_binary_of([fat_binary_entry(1, zstd, len(zstd), 0x8000, len(short))]))
+    write("fat_binary", "units", fat_binary_of([plain]) + bytes(24) + fat_binary_of([]) + fat_binary_of([lz4]))
+
+
 if __name__ == "__main__":
     for make in (config_seeds, token_shard_seeds, safetensors_seeds, model_directory_seeds, checkpoint_seeds,
-                 metrics_seeds, tokenizer_seeds, json_lines_seeds, archive_seeds):
+                 metrics_seeds, tokenizer_seeds, json_lines_seeds, archive_seeds, ptx_seeds, fat_binary_seeds):
         make()
