@@ -8,8 +8,9 @@
 //   slowdown_ms    the time that the steps beside the write took longer than as many without
 //   cost_ms        what the checkpoint costs the run: blocked_ms + slowdown_ms
 //   durable_ms     from the call to the commit
-// With --idle no steps are taken. The files lie in one checkpoint below --directory, removed at the
-// end.
+// "prepared" tells the time that taking the copy's memory took before; with --unprepared the first
+// save does it. With --idle no steps are taken. The files lie in one checkpoint below --directory,
+// removed at the end.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -34,7 +35,7 @@ using ovid::benchmarks::synthetic_batch;
 
 struct Options : ovid::benchmarks::SyntheticRun {
   int rounds = 3, steps = 3;
-  bool idle = false;
+  bool idle = false, unprepared = false;
   std::string directory = ".";
 };
 
@@ -145,6 +146,11 @@ ovid::ExitCode measure(const Options& o) {
   std::vector<double> synchronous, asynchronous;
   {
     ovid::checkpoint::AsyncCheckpointWriter writer(directory, run.threads());
+    if (!o.unprepared) {
+      const Clock::time_point start = Clock::now();
+      writer.prepare(run.content());
+      fmt::print("{{\"event\":\"prepared\",\"milliseconds\":{:.1f}}}\n", milliseconds_since(start));
+    }
     for (int round = 0; round < o.rounds; ++round) {
       synchronous.push_back(synchronous_round(run, directory, bytes));
       std::fflush(stdout);
@@ -174,6 +180,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", o.rounds);
   app.add_option("--steps", o.steps, "steps without a checkpoint before each save");
   app.add_flag("--idle", o.idle, "take no steps");
+  app.add_flag("--unprepared", o.unprepared, "let the first save take the memory of the copy");
   app.add_option("--directory", o.directory, "where the checkpoint is written, and removed");
   CLI11_PARSE(app, argc, argv);
   return static_cast<int>(ovid::run_guarded([&] { return measure(o); }));

@@ -134,18 +134,23 @@ void add_linear_gelu(Cases& cases, const StepShape& s) {
                                             .out = floats(arena, out)};
                      return {[=](ExecutionContext& ctx) { linear_gelu_forward(ctx, op); }};
                    }});
-  cases.push_back({"linear_gelu_backward:expand", [=](Arena& arena) -> ReadyOp {
-                     const View d_out = floats(arena, out);
-                     const LinearGeluGradient op = {.d_out = d_out,
-                                                    .in = floats(arena, in),
-                                                    .weight = floats(arena, weight),
-                                                    .before = floats(arena, out),
-                                                    .d_before = d_out,
-                                                    .d_in = floats(arena, in),
-                                                    .d_weight = floats(arena, weight),
-                                                    .d_bias = floats(arena, bias)};
-                     return {[=](ExecutionContext& ctx) { linear_gelu_backward(ctx, op); }};
-                   }});
+  cases.push_back(
+      {"linear_gelu_backward:expand", [=](Arena& arena) -> ReadyOp {
+         // d_before takes the place of d_out, as in the model: each call multiplies it by
+         // gelu'(before), which must be 1, or after some calls all numbers are denormal.
+         constexpr float kSlopeIsOne = 10.0f;
+         const View d_out = floats(arena, out), before = floats(arena, out);
+         const LinearGeluGradient op = {.d_out = d_out,
+                                        .in = floats(arena, in),
+                                        .weight = floats(arena, weight),
+                                        .before = before,
+                                        .d_before = d_out,
+                                        .d_in = floats(arena, in),
+                                        .d_weight = floats(arena, weight),
+                                        .d_bias = floats(arena, bias)};
+         return {.call = [=](ExecutionContext& ctx) { linear_gelu_backward(ctx, op); },
+                 .constants = {{before, kSlopeIsOne}}};
+       }});
 }
 
 void add_attention(Cases& cases, const StepShape& s) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/common/execution_context.h"
@@ -19,10 +20,12 @@ struct StepShape {
   std::int64_t logits_rows;  // the head's chunk
 };
 
-// An op with operands in an arena. Tensors of tokens must hold numbers in [0, V) before the call.
+// An op with operands in an arena. Tensors of tokens must hold numbers in [0, V) before the call,
+// and those of `constants` the number beside them.
 struct ReadyOp {
   std::function<void(kernels::ExecutionContext&)> call;
   std::vector<kernels::View> tokens = {};
+  std::vector<std::pair<kernels::View, float>> constants = {};
 };
 
 struct OpCase {

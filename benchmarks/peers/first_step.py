@@ -12,6 +12,7 @@ part evaluated; llm.c: five batches of validation).
 """
 
 import argparse
+import json
 import pathlib
 import shutil
 import statistics
@@ -46,6 +47,7 @@ def main():
     small_programs.add_arguments(parser)
     parser.add_argument("--llmc", type=pathlib.Path, help="llm.c's train_gpt2, B = 12, T = 64")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures here too")
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="first-step-"))
     try:
@@ -63,6 +65,8 @@ def main():
     for name, values in times.items():
         print(f"| {name} | {statistics.median(values):.3f} | {min(values):.3f} | "
               f"{max(values):.3f} |")
+    if options.json:
+        options.json.write_text(json.dumps({"seconds": times}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

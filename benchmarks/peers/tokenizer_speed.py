@@ -153,6 +153,7 @@ def main():
         seconds = contender.seconds[1:]
         speed = [total / 1e6 / value for value in seconds]
         rows.append({"name": contender.name, "median_mb_per_second": statistics.median(speed),
+                     "mb_per_second": speed,
                      "fastest": max(speed), "slowest": min(speed),
                      "ids_equal": contender.ids == reference, "tokens": len(contender.ids)})
     print(f"{total / 1e6:.1f} MB in {len(texts)} texts, {options.rounds} rounds in turns\n")
