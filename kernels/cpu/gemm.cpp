@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/gemm_in_place.h"
 #include "kernels/cpu/gemm_kernel.h"
 #include "kernels/cpu/gemm_packed.h"
 #include "kernels/cpu/gemm_tiles.h"
@@ -31,6 +32,7 @@ void gemm_without_terms(const Gemm& p, const GemmEpilogue& epilogue) {
   for (std::int64_t i = 0; i < p.m && !p.accumulate; ++i) {
     std::fill_n(p.c + i * p.ldc, p.n, 0.0f);
   }
+  gemm_add_bias(p, {0, p.m, 0, p.n});
   if (epilogue) epilogue({0, p.m, 0, p.n});
 }
 
@@ -45,6 +47,7 @@ void gemm(ExecutionContext& ctx, const Gemm& product, const GemmEpilogue& epilog
 #if OVID_GEMM_LIBRARY != 0
   if (multiplier() == Multiplier::kLibrary) return gemm_in_tiles(ctx, product, epilogue);
 #endif
+  if (fits_in_place(product)) return gemm_in_place(ctx, product, epilogue);
   gemm_packed(ctx, product, epilogue);
 }
 

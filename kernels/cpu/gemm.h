@@ -24,11 +24,12 @@ struct Gemm {
   float* c;
   std::int64_t ldc;
   bool accumulate = false;
+  const float* bias = nullptr;  // (n), added to each row of C at the end; null: none
 };
 
 // A part of C that is complete: called once for each element, from several threads, each for its
 // own part, while the part is still in that thread's cache. For what follows a product element by
-// element: bias, GELU.
+// element: GELU.
 struct GemmTile {
   std::int64_t first_row, rows, first_column, columns;
 };

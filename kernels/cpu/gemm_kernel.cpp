@@ -12,128 +12,13 @@
 #include "hwy/highway.h"
 // for hwy::Prefetch
 #include "hwy/cache_control.h"
+#include "kernels/cpu/gemm_packing-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ovid::kernels::cpu {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-
-// The sums fill the registers but those for one row of B and one element of A: of 32 with AVX-512,
-// 16 otherwise.
-#if HWY_TARGET == HWY_AVX3
-constexpr int kRows = 14, kVectors = 2;
-using Lanes = hn::CappedTag<float, 16>;
-#elif HWY_TARGET == HWY_SCALAR
-constexpr int kRows = 4, kVectors = 3;
-using Lanes = hn::CappedTag<float, 1>;
-#else
-constexpr int kRows = 6, kVectors = 2;
-using Lanes = hn::CappedTag<float, 8>;
-#endif
-constexpr auto kLanes = static_cast<std::int64_t>(hn::MaxLanes(Lanes()));
-constexpr std::int64_t kColumns = kVectors * kLanes;
-constexpr std::int64_t kLine = 16;  // of the cache, in floats
-
-// kCount consecutive values.
-template <std::int64_t kCount>
-HWY_INLINE void copy_values(const float* HWY_RESTRICT from, float* HWY_RESTRICT to) {
-  const Lanes d;
-  std::int64_t i = 0;
-#pragma GCC unroll 8
-  for (; i + kLanes <= kCount; i += kLanes) hn::StoreU(hn::LoadU(d, from + i), d, to + i);
-  if constexpr (kCount % kLanes != 0) {
-    const auto mask = hn::FirstN(d, static_cast<std::size_t>(kCount % kLanes));
-    hn::BlendedStore(hn::MaskedLoad(mask, d, from + i), mask, d, to + i);
-  }
-}
-
-template <std::int64_t kWidth>
-void pack_adjacent_lines(const GemmPacking& p) {
-  const std::int64_t whole = p.count / kWidth, rest = p.count % kWidth;
-  for (std::int64_t l = 0; l < p.k; ++l) {
-    const float* row = p.from + l * p.stride;
-    float* to = p.to + l * kWidth;
-    for (std::int64_t strip = 0; strip < whole; ++strip) {
-      copy_values<kWidth>(row, to);
-      row += kWidth;
-      to += p.k * kWidth;
-    }
-    if (rest == 0) continue;
-    std::copy_n(row, rest, to);
-    std::fill_n(to + rest, kWidth - rest, 0.0f);
-  }
-}
-
-// Four lines and four k to four rows of a strip.
-template <std::int64_t kWidth>
-HWY_INLINE void transpose_four(const float* HWY_RESTRICT from, std::int64_t stride,
-                               float* HWY_RESTRICT to) {
-#if HWY_TARGET == HWY_SCALAR
-  for (int i = 0; i < 4; ++i) {
-    for (int l = 0; l < 4; ++l) to[l * kWidth + i] = from[i * stride + l];
-  }
-#else
-  const hn::FixedTag<float, 4> d;
-  const hn::RepartitionToWide<decltype(d)> d2;
-  const auto r0 = hn::LoadU(d, from), r1 = hn::LoadU(d, from + stride);
-  const auto r2 = hn::LoadU(d, from + 2 * stride), r3 = hn::LoadU(d, from + 3 * stride);
-  const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, r0, r1));
-  const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d, r2, r3));
-  const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d, r0, r1));
-  const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d, r2, r3));
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, low01, low23)), d, to);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23)), d, to + kWidth);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, high01, high23)), d, to + 2 * kWidth);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, high01, high23)), d, to + 3 * kWidth);
-#endif
-}
-
-// One whole strip. Where kWidth is no multiple of four the last four lines overlap those before.
-template <std::int64_t kWidth>
-void transpose_strip(const float* from, std::int64_t stride, std::int64_t k, float* to) {
-  std::int64_t l = 0;
-  for (; l + 4 <= k; l += 4) {
-#pragma GCC unroll 8
-    for (std::int64_t i = 0; i + 4 <= kWidth; i += 4) {
-      transpose_four<kWidth>(from + i * stride + l, stride, to + l * kWidth + i);
-    }
-    if constexpr (kWidth % 4 != 0) {
-      constexpr std::int64_t kLast = std::max<std::int64_t>(kWidth - 4, 0);
-      transpose_four<kWidth>(from + kLast * stride + l, stride, to + l * kWidth + kLast);
-    }
-  }
-  for (; l < k; ++l) {
-    for (std::int64_t i = 0; i < kWidth; ++i) to[l * kWidth + i] = from[i * stride + l];
-  }
-}
-
-template <std::int64_t kWidth>
-void pack_distant_lines(const GemmPacking& p) {
-  const float* from = p.from;
-  float* to = p.to;
-  std::int64_t left = p.count;
-  for (; left >= kWidth; left -= kWidth, from += kWidth * p.stride, to += p.k * kWidth) {
-    if constexpr (kWidth >= 4) {
-      transpose_strip<kWidth>(from, p.stride, p.k, to);
-    } else {
-      for (std::int64_t l = 0; l < p.k; ++l) {
-        for (std::int64_t i = 0; i < kWidth; ++i) to[l * kWidth + i] = from[i * p.stride + l];
-      }
-    }
-  }
-  if (left == 0) return;
-  for (std::int64_t l = 0; l < p.k; ++l) {
-    for (std::int64_t i = 0; i < left; ++i) to[l * kWidth + i] = from[i * p.stride + l];
-    std::fill_n(to + l * kWidth + left, kWidth - left, 0.0f);
-  }
-}
-
-template <std::int64_t kWidth>
-void pack(const GemmPacking& p) {
-  if (p.lines_are_adjacent) return pack_adjacent_lines<kWidth>(p);
-  pack_distant_lines<kWidth>(p);
-}
 
 void pack_rows(const GemmPacking& p) {
   pack<kRows>(p);
@@ -143,39 +28,85 @@ void pack_columns(const GemmPacking& p) {
   pack<kColumns>(p);
 }
 
-// One vector of a row of C: all lanes, or the first `columns`.
-HWY_INLINE void store_sum(hn::Vec<Lanes> sum, float* c, std::int64_t columns, bool accumulate) {
+// One vector of a row of C: all lanes, or the first `columns`; plus `bias`
+// where it is not null.
+HWY_INLINE void store_sum(hn::Vec<Lanes> sum, float* c, std::int64_t columns, bool accumulate,
+                          const float* bias) {
   const Lanes d;
   if (columns >= kLanes) {
     if (accumulate) sum = hn::Add(hn::LoadU(d, c), sum);
+    if (bias != nullptr) sum = hn::Add(sum, hn::LoadU(d, bias));
     hn::StoreU(sum, d, c);
   } else if (columns > 0) {
     const auto mask = hn::FirstN(d, static_cast<std::size_t>(columns));
     if (accumulate) sum = hn::Add(hn::MaskedLoad(mask, d, c), sum);
+    if (bias != nullptr) sum = hn::Add(sum, hn::MaskedLoad(mask, d, bias));
     hn::BlendedStore(sum, mask, d, c);
   }
 }
 
-// Where the inner kernel finds row i of a strip of A at step l: values[i * row + l * step].
+// Rows that lie a power of two apart share few sets of the first cache, which
+// has no room for as many of them as must be under way at once. Any address
+// will do: it is never read.
+HWY_INLINE void fetch_to_second_cache(const float* at) {
+  __builtin_prefetch(at, 0, 2);
+}
+
+// Where the inner kernel finds row i of a strip of A at step l: values[i * row
+// + l * step], and whether it packs them on the way.
 struct PackedRows {
+  static constexpr bool kRowsApart = false, kPacks = false;
   static constexpr std::int64_t row() { return 1; }
   static constexpr std::int64_t step() { return kRows; }
 };
 struct RowsInPlace {
+  static constexpr bool kRowsApart = true, kPacks = false;
   std::int64_t stride;
   std::int64_t row() const { return stride; }
   static constexpr std::int64_t step() { return 1; }
 };
+struct RowsPackedOnTheWay {
+  static constexpr bool kRowsApart = false, kPacks = true;
+  std::int64_t stride;
+  float* to;
+  static constexpr std::int64_t row() { return 1; }
+  std::int64_t step() const { return stride; }
+};
 
-// One strip of B with the first kCount rows of a strip of A. Meanwhile it fetches its part of C,
-// the strip of A behind this one where A is packed, and from `fetch` on one line for every two k:
-// packed operands often come from the third cache, whose latency the processor's own prefetching
-// does not hide at the start of each strip (without: 128 to 163 GFLOP/s, with: 159 to 168; one core
-// of a Xeon of the Emerald Rapids generation with AVX-512, peak 176).
-template <int kCount, class Layout>
-HWY_INLINE void multiply_strips(const GemmBlockProduct& p, const Layout& layout,
-                                const float* fetch) {
-  constexpr bool kPacked = std::is_same_v<Layout, PackedRows>;
+// The same for the columns of a strip of B at step l: values[l * step].
+struct PackedColumns {
+  static constexpr bool kPacks = false;
+  static constexpr std::int64_t step() { return kColumns; }
+};
+struct ColumnsPackedOnTheWay {
+  static constexpr bool kPacks = true;
+  std::int64_t stride;
+  float* to;
+  std::int64_t step() const { return stride; }
+};
+
+// A strip of A with one of B.
+struct StripPair {
+  const float* a;
+  const float* b;
+  std::int64_t k;
+  float* c;
+  std::int64_t ldc, rows, columns;
+  bool accumulate;
+  const float* bias;
+  const float* fetch;  // from here on one line is fetched for every two k
+};
+
+// The rows of C are fetched one by one while the first k are multiplied: all at
+// once they would take every buffer that the first cache has for lines under
+// way (154 against 151 us at 768 x 128 x 128, one core of a Xeon of the Emerald
+// Rapids generation with AVX-512). `fetch`: packed operands often come from the
+// third cache, whose latency the processor's own prefetching does not hide at
+// the start of each strip (without: 128 to 163 GFLOP/s, with: 159 to 168, peak
+// 176).
+template <int kCount, class LayoutA, class LayoutB>
+HWY_NOINLINE void multiply_strips(const StripPair& p, const LayoutA& layout,
+                                  const LayoutB& b_layout) {
   const Lanes d;
   using Vector = hn::Vec<Lanes>;
   Vector sums[kCount][kVectors];
@@ -183,67 +114,95 @@ HWY_INLINE void multiply_strips(const GemmBlockProduct& p, const Layout& layout,
   for (int i = 0; i < kCount; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) sums[i][j] = hn::Zero(d);
-#pragma GCC unroll 4
-    for (std::int64_t j = 0; j < kColumns; j += kLine) hwy::Prefetch(p.c + i * p.ldc + j);
   }
-  // Every third row has its own pointer: the two behind it are reached by the processor's scaled
-  // index. (kCount + 2) / 3 pointers fit into the registers, kCount do not.
-  constexpr int kPointers = (kCount + 2) / 3;
+  // Where rows lie apart every third has its own pointer: the two behind it are
+  // reached by the processor's scaled index. (kCount + 2) / 3 pointers fit into
+  // the registers, kCount do not.
+  constexpr int kRowsOfPointer = LayoutA::kRowsApart ? 3 : kCount;
+  constexpr int kPointers = (kCount + kRowsOfPointer - 1) / kRowsOfPointer;
+  const std::int64_t row = layout.row(), step = layout.step(), b_step = b_layout.step();
   const float* a[kPointers];
 #pragma GCC unroll 8
-  for (int i = 0; i < kPointers; ++i) a[i] = p.a + 3 * i * layout.row();
+  for (int i = 0; i < kPointers; ++i) a[i] = p.a + kRowsOfPointer * i * row;
   const float* HWY_RESTRICT b = p.b;
-  const std::int64_t row_stride = layout.row();
-  const std::int64_t next_a = kRows * p.k;  // from here: the next strip of A
-  const auto step = [&]() HWY_ATTR {
-    Vector row[kVectors];
+  const float* fetch = p.fetch;
+  [[maybe_unused]] float* HWY_RESTRICT a_to = nullptr;
+  [[maybe_unused]] float* HWY_RESTRICT b_to = nullptr;
+  if constexpr (LayoutA::kPacks) a_to = layout.to;
+  if constexpr (LayoutB::kPacks) b_to = b_layout.to;
+  const auto multiply_step = [&]() __attribute__((always_inline)) HWY_ATTR {
+    Vector of_b[kVectors];
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) row[j] = hn::Load(d, b + j * kLanes);
+    for (int j = 0; j < kVectors; ++j) of_b[j] = hn::LoadU(d, b + j * kLanes);
+    if constexpr (LayoutB::kPacks) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) hn::Store(of_b[j], d, b_to + j * kLanes);
+      b_to += kColumns;
+      for (int j = 0; j < kColumns; j += kLine) fetch_to_second_cache(b + kStepsAhead * b_step + j);
+    }
+    if constexpr (LayoutA::kPacks) {
+      copy_values<kRows>(a[0], a_to);
+      a_to += kRows;
+      fetch_to_second_cache(a[0] + kStepsAhead * step);
+      fetch_to_second_cache(a[0] + kStepsAhead * step + kRows - 1);
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < kCount; ++i) {
-      const Vector element = hn::Set(d, a[i / 3][i % 3 * row_stride]);
+      const Vector element = hn::Set(d, a[i / kRowsOfPointer][i % kRowsOfPointer * row]);
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) sums[i][j] = hn::MulAdd(element, row[j], sums[i][j]);
+      for (int j = 0; j < kVectors; ++j) sums[i][j] = hn::MulAdd(element, of_b[j], sums[i][j]);
     }
-    if constexpr (kPacked) hwy::Prefetch(a[0] + next_a);
 #pragma GCC unroll 8
-    for (int i = 0; i < kPointers; ++i) a[i] += layout.step();
-    b += kColumns;
+    for (int i = 0; i < kPointers; ++i) a[i] += step;
+    b += b_step;
   };
+  const float* c_row = p.c;
+  const float* const last_c_row = p.c + (kCount - 1) * p.ldc;
   std::int64_t l = 0;
   for (; l + 2 <= p.k; l += 2) {
+#pragma GCC unroll 4
+    for (std::int64_t j = 0; j < kColumns; j += kLine) hwy::Prefetch(c_row + j);
+    c_row = c_row == last_c_row ? c_row : c_row + p.ldc;
     hwy::Prefetch(fetch);
     fetch += kLine;
-    step();
-    step();
+    multiply_step();
+    multiply_step();
   }
-  if (l < p.k) step();
+  if (l < p.k) multiply_step();
 #pragma GCC unroll 16
   for (int i = 0; i < kCount; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) {
-      store_sum(sums[i][j], p.c + i * p.ldc + j * kLanes, p.columns - j * kLanes, p.accumulate);
+      store_sum(sums[i][j], p.c + i * p.ldc + j * kLanes, p.columns - j * kLanes, p.accumulate,
+                p.bias == nullptr ? nullptr : p.bias + j * kLanes);
     }
   }
 }
 
 template <int kCount, class Layout>
-void multiply_last_strips(const GemmBlockProduct& p, const Layout& layout, const float* fetch) {
+void multiply_last_strips(const StripPair& p, const Layout& layout) {
   if constexpr (kCount > 0) {
-    if (p.rows == kCount) return multiply_strips<kCount>(p, layout, fetch);
-    multiply_last_strips<kCount - 1>(p, layout, fetch);
+    if (p.rows == kCount) return multiply_strips<kCount>(p, layout, PackedColumns{});
+    multiply_last_strips<kCount - 1>(p, layout);
   }
 }
 
 // A strip of B stays in the first cache while all strips of A pass it.
 template <class Layout>
 void multiply_laid_out(const GemmBlockProduct& p, const Layout& layout) {
-  GemmBlockProduct strips = p;
   const std::int64_t share = p.k / 2 * kLine;  // what one call of multiply_strips fetches
-  const std::int64_t row_distance = std::is_same_v<Layout, PackedRows> ? p.k : layout.row();
+  const std::int64_t row_distance = Layout::kRowsApart ? layout.row() : p.k;
   for (std::int64_t j = 0; j < p.columns; j += kColumns) {
-    strips.b = p.b + j * p.k;
-    strips.columns = std::min(kColumns, p.columns - j);
+    StripPair strips{.a = p.a,
+                     .b = p.b + j * p.k,
+                     .k = p.k,
+                     .c = p.c + j,
+                     .ldc = p.ldc,
+                     .rows = 0,
+                     .columns = std::min(kColumns, p.columns - j),
+                     .accumulate = p.accumulate,
+                     .bias = p.bias == nullptr ? nullptr : p.bias + j,
+                     .fetch = nullptr};
     const float* next = j + kColumns < p.columns ? strips.b + kColumns * p.k : p.next_b;
     std::int64_t left = next == nullptr ? 0 : kColumns * p.k;
     const auto fetched_now = [&] {
@@ -255,20 +214,83 @@ void multiply_laid_out(const GemmBlockProduct& p, const Layout& layout) {
     };
     std::int64_t i = 0;
     for (; i + kRows <= p.rows; i += kRows) {
-      strips.a = p.a + i * row_distance;
-      strips.c = p.c + i * p.ldc + j;
-      multiply_strips<kRows>(strips, layout, fetched_now());
+      strips.fetch = fetched_now();
+      multiply_strips<kRows>(strips, layout, PackedColumns{});
+      strips.a += kRows * row_distance;
+      strips.c += kRows * p.ldc;
     }
     strips.rows = p.rows - i;
-    strips.a = p.a + i * row_distance;
-    strips.c = p.c + i * p.ldc + j;
-    multiply_last_strips<kRows - 1>(strips, layout, fetched_now());
+    strips.fetch = fetched_now();
+    multiply_last_strips<kRows - 1>(strips, layout);
   }
 }
 
 void multiply_block(const GemmBlockProduct& p) {
   if (p.a_stride == 0) return multiply_laid_out(p, PackedRows{});
   multiply_laid_out(p, RowsInPlace{p.a_stride});
+}
+
+// One whole strip of A.
+template <class LayoutB>
+void multiply_whole_strip(const GemmStripProduct& p, const StripPair& strips,
+                          std::int64_t first_row, const LayoutB& b_layout) {
+  switch (p.rows_of_a) {
+    case GemmRows::kPacked:
+      return multiply_strips<kRows>(strips, PackedRows{}, b_layout);
+    case GemmRows::kRowsAdjacent:
+      return multiply_strips<kRows>(
+          strips, RowsPackedOnTheWay{p.a_stride, p.a_packed + first_row * p.k}, b_layout);
+  }
+}
+
+void multiply_strip(const GemmStripProduct& p) {
+  const std::int64_t row_distance = p.rows_of_a == GemmRows::kPacked ? p.k : 1;
+  StripPair strips{.a = p.a,
+                   .b = p.b,
+                   .k = p.k,
+                   .c = p.c,
+                   .ldc = p.ldc,
+                   .rows = 0,
+                   .columns = p.columns,
+                   .accumulate = p.accumulate,
+                   .bias = p.bias,
+                   .fetch = p.b_stride == 0 ? p.b : p.b_packed};
+  bool is_packed = p.b_stride == 0;
+  if (!is_packed && (p.columns < kColumns || p.rows < kRows)) {
+    pack_adjacent_lines<kColumns>({.from = p.b,
+                                   .stride = p.b_stride,
+                                   .lines_are_adjacent = true,
+                                   .count = p.columns,
+                                   .k = p.k,
+                                   .to = p.b_packed});
+    strips.b = p.b_packed;
+    is_packed = true;
+  }
+  std::int64_t i = 0;
+  for (; i + kRows <= p.rows; i += kRows) {
+    if (is_packed) {
+      multiply_whole_strip(p, strips, i, PackedColumns{});
+    } else {
+      multiply_whole_strip(p, strips, i, ColumnsPackedOnTheWay{p.b_stride, p.b_packed});
+      strips.b = p.b_packed;
+      is_packed = true;
+    }
+    strips.a += kRows * row_distance;
+    strips.c += kRows * p.ldc;
+  }
+  strips.rows = p.rows - i;
+  if (strips.rows == 0) return;
+  if (p.rows_of_a == GemmRows::kRowsAdjacent) {
+    float* packed = p.a_packed + i * p.k;
+    pack_adjacent_lines<kRows>({.from = strips.a,
+                                .stride = p.a_stride,
+                                .lines_are_adjacent = true,
+                                .count = strips.rows,
+                                .k = p.k,
+                                .to = packed});
+    strips.a = packed;
+  }
+  multiply_last_strips<kRows - 1>(strips, PackedRows{});
 }
 
 GemmKernelSizes kernel_sizes() {
@@ -286,6 +308,7 @@ HWY_EXPORT(kernel_sizes);
 HWY_EXPORT(pack_rows);
 HWY_EXPORT(pack_columns);
 HWY_EXPORT(multiply_block);
+HWY_EXPORT(multiply_strip);
 
 GemmKernelSizes gemm_kernel_sizes() {
   return HWY_DYNAMIC_DISPATCH(kernel_sizes)();
@@ -301,6 +324,10 @@ void gemm_pack_columns(const GemmPacking& packing) {
 
 void gemm_multiply_block(const GemmBlockProduct& product) {
   HWY_DYNAMIC_DISPATCH(multiply_block)(product);
+}
+
+void gemm_multiply_strip(const GemmStripProduct& product) {
+  HWY_DYNAMIC_DISPATCH(multiply_strip)(product);
 }
 
 }  // namespace ovid::kernels::cpu

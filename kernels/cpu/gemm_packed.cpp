@@ -190,17 +190,20 @@ class PackedProduct {
       if (!a_in_place_) panels().pack_part(panel, k, packed);
       const float* of_panel = a_in_place_ ? a_.values + rows.first * a_.stride + k.first : packed;
       const float* of_shared = part.at(i, lines.first);
+      const bool completes = k.first + k.count == product_.k;
       const bool has_next = panels_are_rows_ && i + 1 < part.blocks();
-      gemm_multiply_block({.a = panels_are_rows_ ? of_panel : of_shared,
-                           .a_stride = a_in_place_ ? a_.stride : 0,
-                           .b = panels_are_rows_ ? of_shared : of_panel,
-                           .k = k.count,
-                           .c = product_.c + rows.first * product_.ldc + columns.first,
-                           .ldc = product_.ldc,
-                           .rows = rows.count,
-                           .columns = columns.count,
-                           .accumulate = product_.accumulate || k.first > 0,
-                           .next_b = has_next ? part.at(i + 1, lines.first) : nullptr});
+      gemm_multiply_block(
+          {.a = panels_are_rows_ ? of_panel : of_shared,
+           .a_stride = a_in_place_ ? a_.stride : 0,
+           .b = panels_are_rows_ ? of_shared : of_panel,
+           .k = k.count,
+           .c = product_.c + rows.first * product_.ldc + columns.first,
+           .ldc = product_.ldc,
+           .rows = rows.count,
+           .columns = columns.count,
+           .accumulate = product_.accumulate || k.first > 0,
+           .bias = completes && product_.bias != nullptr ? product_.bias + columns.first : nullptr,
+           .next_b = has_next ? part.at(i + 1, lines.first) : nullptr});
     }
     if (epilogue_ && part.k.first + part.k.count == product_.k) {
       epilogue_({rows.first, rows.count, columns.first, columns.count});

@@ -160,6 +160,20 @@ void rows_for_columns(const Gemm& p, std::int64_t begin, std::int64_t end) {
   }
 }
 
+void add_bias(const Gemm& p, const GemmTile& part) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const float* bias = p.bias + part.first_column;
+  for (std::int64_t i = part.first_row; i < part.first_row + part.rows; ++i) {
+    float* c = p.c + i * p.ldc + part.first_column;
+    std::int64_t j = 0;
+    for (; j + lanes <= part.columns; j += lanes) {
+      hn::StoreU(hn::Add(hn::LoadU(d, c + j), hn::LoadU(d, bias + j)), d, c + j);
+    }
+    for (; j < part.columns; ++j) c[j] += bias[j];
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace ovid::kernels::cpu
 HWY_AFTER_NAMESPACE();
@@ -168,6 +182,11 @@ HWY_AFTER_NAMESPACE();
 namespace ovid::kernels::cpu {
 
 HWY_EXPORT(rows_for_columns);
+HWY_EXPORT(add_bias);
+
+void gemm_add_bias(const Gemm& product, const GemmTile& part) {
+  if (product.bias != nullptr) HWY_DYNAMIC_DISPATCH(add_bias)(product, part);
+}
 
 void gemm_rows(int threads, const Gemm& product, const GemmEpilogue& epilogue) {
   const Gemm& p = product;
@@ -181,7 +200,9 @@ void gemm_rows(int threads, const Gemm& product, const GemmEpilogue& epilogue) {
   const std::int64_t grain = (std::max(least, share) + 63) / 64 * 64;
   parallel_for(threads, p.n, grain, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(rows_for_columns)(p, begin, end);
-    if (epilogue) epilogue({0, p.m, begin, end - begin});
+    const GemmTile part{0, p.m, begin, end - begin};
+    gemm_add_bias(p, part);
+    if (epilogue) epilogue(part);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/gemm_kernel.h"
 #include "kernels/cpu/parallel_for.h"
 
 namespace ovid::kernels::cpu {
@@ -90,6 +91,7 @@ void gemm_in_pieces_of_k(ExecutionContext& ctx, const Gemm& p, const GemmTiles& 
   parallel_for(ctx.threads(), p.m, kRowGranule, [&](std::int64_t begin, std::int64_t end) {
     const GemmTile rows{begin, end - begin, 0, p.n};
     add_pieces(p, pieces.data(), tiles.pieces_of_k, rows);
+    gemm_add_bias(p, rows);
     if (epilogue) epilogue(rows);
   });
 }
@@ -136,6 +138,7 @@ void gemm_in_tiles(ExecutionContext& ctx, const Gemm& product, const GemmEpilogu
                  for (std::int64_t i = begin; i < end; ++i) {
                    const GemmTile tile = tile_at(p, tiles, i);
                    multiply_tile(part_of(p, tile, 0, p.k));
+                   gemm_add_bias(p, tile);
                    if (epilogue) epilogue(tile);
                  }
                });

@@ -9,6 +9,19 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
+#ifndef OVID_KERNELS_CPU_BLOCKED_ROWS
+#define OVID_KERNELS_CPU_BLOCKED_ROWS
+namespace ovid::kernels::cpu {
+
+// Rows that are summed `length` at a time.
+struct BlockedRows {
+  const float* values;
+  std::int64_t count, length, stride;
+};
+
+}  // namespace ovid::kernels::cpu
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace ovid::kernels::cpu {
 namespace HWY_NAMESPACE {
@@ -30,6 +43,76 @@ void add_rows(const float* rows, std::int64_t count, std::int64_t stride, std::i
   }
 }
 
+// sums += the blocks' sums in order, for kVectors vectors of columns. Four blocks at a time: the
+// additions of one wait for each other.
+template <int kVectors, class D>
+void add_blocks_to_vectors(D d, const BlockedRows& rows, float* sums) {
+  constexpr std::int64_t kAtOnce = 4;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  using V = hn::Vec<D>;
+  V totals[kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v) totals[v] = hn::LoadU(d, sums + v * lanes);
+  const auto block_sums = [&](V(&sum)[kVectors], std::int64_t first) HWY_ATTR {
+    for (std::int64_t r = first; r < HWY_MIN(first + rows.length, rows.count); ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        sum[v] = hn::Add(sum[v], hn::LoadU(d, rows.values + r * rows.stride + v * lanes));
+      }
+    }
+  };
+  std::int64_t first = 0;
+  for (; first + kAtOnce * rows.length <= rows.count; first += kAtOnce * rows.length) {
+    V sum[kAtOnce][kVectors];
+#pragma GCC unroll 4
+    for (int b = 0; b < kAtOnce; ++b) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sum[b][v] = hn::Zero(d);
+    }
+    for (std::int64_t r = 0; r < rows.length; ++r) {
+#pragma GCC unroll 4
+      for (int b = 0; b < kAtOnce; ++b) {
+        const float* row = rows.values + (first + b * rows.length + r) * rows.stride;
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) {
+          sum[b][v] = hn::Add(sum[b][v], hn::LoadU(d, row + v * lanes));
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (int b = 0; b < kAtOnce; ++b) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) totals[v] = hn::Add(totals[v], sum[b][v]);
+    }
+  }
+  for (; first < rows.count; first += rows.length) {
+    V sum[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sum[v] = hn::Zero(d);
+    block_sums(sum, first);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) totals[v] = hn::Add(totals[v], sum[v]);
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v) hn::StoreU(totals[v], d, sums + v * lanes);
+}
+
+void add_blocks(const BlockedRows& rows, std::int64_t columns, float* sums) {
+  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, 1> one;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  BlockedRows part = rows;
+  std::int64_t c = 0;
+  for (; c + 2 * lanes <= columns; c += 2 * lanes) {
+    part.values = rows.values + c;
+    add_blocks_to_vectors<2>(d, part, sums + c);
+  }
+  for (; c < columns; ++c) {
+    part.values = rows.values + c;
+    add_blocks_to_vectors<1>(one, part, sums + c);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace ovid::kernels::cpu
 HWY_AFTER_NAMESPACE();
@@ -38,6 +121,7 @@ HWY_AFTER_NAMESPACE();
 namespace ovid::kernels::cpu {
 
 HWY_EXPORT(add_rows);
+HWY_EXPORT(add_blocks);
 
 void add_block_sums(int threads, const float* partials, std::int64_t blocks, std::int64_t columns,
                     float* sums) {
@@ -47,13 +131,14 @@ void add_block_sums(int threads, const float* partials, std::int64_t blocks, std
   });
 }
 
-void sum_row_blocks(int threads, const ConstView& rows, float* partials) {
-  const std::int64_t length = rows_per_block(rows.rows()), columns = rows.columns();
-  parallel_for(threads, rows.rows(), length, [&](std::int64_t begin, std::int64_t end) {
-    float* sums = partials + begin / length * columns;
-    std::fill_n(sums, columns, 0.0f);
-    HWY_DYNAMIC_DISPATCH(add_rows)
-    (rows.data<float>() + begin * rows.row_stride(), end - begin, rows.row_stride(), columns, sums);
+void add_rows_to(int threads, const ConstView& rows, float* sums) {
+  constexpr std::int64_t kMostPieces = 16, kLeastColumns = 64;
+  const std::int64_t N = rows.rows(), C = rows.columns(), length = rows_per_block(N);
+  const std::int64_t share = (C + kMostPieces - 1) / kMostPieces;
+  const std::int64_t grain = (share + kLeastColumns - 1) / kLeastColumns * kLeastColumns;
+  parallel_for(threads, C, grain, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(add_blocks)
+    ({rows.data<float>() + begin, N, length, rows.row_stride()}, end - begin, sums + begin);
   });
 }
 

@@ -24,8 +24,7 @@ inline std::int64_t number_of_row_blocks(std::int64_t rows) {
 void add_block_sums(int threads, const float* partials, std::int64_t blocks, std::int64_t columns,
                     float* sums);
 
-// partials[b] = the sum of the rows of block b of `rows` (N, C) float32; partials is
-// (number_of_row_blocks(N), C).
-void sum_row_blocks(int threads, const ConstView& rows, float* partials);
+// sums (C) += the rows of `rows` (N, C) float32, block by block.
+void add_rows_to(int threads, const ConstView& rows, float* sums);
 
 }  // namespace ovid::kernels::cpu

@@ -13,6 +13,20 @@
 #include "hwy/highway.h"
 #include "kernels/cpu/gelu-inl.h"
 
+#ifndef OVID_KERNELS_LINEAR_GELU_ROWS
+#define OVID_KERNELS_LINEAR_GELU_ROWS
+namespace ovid::kernels::cpu {
+
+struct GeluRows {
+  const float* before;
+  std::int64_t before_stride;
+  float* out;
+  std::int64_t out_stride, rows, columns;
+};
+
+}  // namespace ovid::kernels::cpu
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace ovid::kernels::cpu {
 namespace HWY_NAMESPACE {
@@ -25,32 +39,21 @@ using Tag = hn::ScalableTag<float>;
 // (one core of a Xeon of the Emerald Rapids generation with AVX-512).
 constexpr std::int64_t kBytesFetchedAhead = 2048;
 
-// values += bias
-void add_bias(float* values, const float* bias, std::int64_t count) {
+// out = gelu(before) on `rows` rows; out may be before.
+void gelu_rows(const GeluRows& op) {
   const Tag d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    hn::StoreU(hn::Add(hn::LoadU(d, values + i), hn::LoadU(d, bias + i)), d, values + i);
+  for (std::int64_t row = 0; row < op.rows; ++row) {
+    const float* before = op.before + row * op.before_stride;
+    float* out = op.out + row * op.out_stride;
+    std::int64_t i = 0;
+    for (; i + lanes <= op.columns; i += lanes) {
+      hn::StoreU(gelu(d, hn::LoadU(d, before + i)), d, out + i);
+    }
+    if (i == op.columns) continue;
+    const auto mask = hn::FirstN(d, static_cast<std::size_t>(op.columns - i));
+    hn::BlendedStore(gelu(d, hn::MaskedLoad(mask, d, before + i)), mask, d, out + i);
   }
-  for (; i < count; ++i) values[i] += bias[i];
-}
-
-// before += bias, out = gelu(before); out may be before.
-void add_bias_and_gelu(float* before, const float* bias, float* out, std::int64_t count) {
-  const Tag d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto u = hn::Add(hn::LoadU(d, before + i), hn::LoadU(d, bias + i));
-    hn::StoreU(u, d, before + i);
-    hn::StoreU(gelu(d, u), d, out + i);
-  }
-  if (i == count) return;
-  const auto mask = hn::FirstN(d, static_cast<std::size_t>(count - i));
-  const auto u = hn::Add(hn::MaskedLoad(mask, d, before + i), hn::MaskedLoad(mask, d, bias + i));
-  hn::BlendedStore(u, mask, d, before + i);
-  hn::BlendedStore(gelu(d, u), mask, d, out + i);
 }
 
 // d_before = d_out gelu'(before), sums += d_before; d_before may be d_out.
@@ -81,13 +84,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ovid::kernels::cpu {
 
-HWY_EXPORT(add_bias);
-HWY_EXPORT(add_bias_and_gelu);
+HWY_EXPORT(gelu_rows);
 HWY_EXPORT(gelu_gradient_and_sum);
 
 namespace {
 
-// out = in W, then `epilogue` on each part of out.
+// out = in W + bias, then `epilogue` on each part of out.
 void multiply_by_weight(ExecutionContext& ctx, const Linear& op, const LinearShape& shape,
                         const GemmEpilogue& epilogue) {
   const Gemm product = {.transpose_b = op.layout == WeightLayout::kOutIn,
@@ -99,7 +101,8 @@ void multiply_by_weight(ExecutionContext& ctx, const Linear& op, const LinearSha
                         .b = op.weight.data<float>(),
                         .ldb = op.weight.row_stride(),
                         .c = op.out.data<float>(),
-                        .ldc = op.out.row_stride()};
+                        .ldc = op.out.row_stride(),
+                        .bias = op.bias ? op.bias->data<float>() : nullptr};
   if (!op.row_independent) return gemm(ctx, product, epilogue);
   if (!ctx.only_measures()) gemm_rows(ctx.threads(), product, epilogue);
 }
@@ -140,39 +143,32 @@ void d_weight_product(ExecutionContext& ctx, const LinearGradient& op, const Lin
 }  // namespace
 
 void linear_forward(ExecutionContext& ctx, const Linear& op, const LinearShape& shape) {
-  if (!op.bias) return multiply_by_weight(ctx, op, shape, nullptr);
-  multiply_by_weight(ctx, op, shape, [&](const GemmTile& tile) {
-    const float* bias = op.bias->data<float>() + tile.first_column;
-    for (std::int64_t row = tile.first_row; row < tile.first_row + tile.rows; ++row) {
-      float* out = op.out.data<float>() + row * op.out.row_stride() + tile.first_column;
-      HWY_DYNAMIC_DISPATCH(add_bias)(out, bias, tile.columns);
-    }
-  });
+  multiply_by_weight(ctx, op, shape, nullptr);
 }
 
 void linear_backward(ExecutionContext& ctx, const LinearGradient& op, const LinearShape& shape) {
+  if (op.d_bias && !ctx.only_measures()) {
+    add_rows_to(ctx.threads(), op.d_out, op.d_bias->data<float>());
+  }
   d_in_product(ctx, op, shape);
   d_weight_product(ctx, op, shape);
-  if (!op.d_bias) return;
-  ScratchFrame scratch(ctx);
-  const std::int64_t blocks = number_of_row_blocks(shape.rows);
-  const std::span<float> partials = scratch.take<float>(blocks * shape.out_columns);
-  if (ctx.only_measures()) return;
-  sum_row_blocks(ctx.threads(), op.d_out, partials.data());
-  add_block_sums(ctx.threads(), partials.data(), blocks, shape.out_columns,
-                 op.d_bias->data<float>());
 }
 
 void linear_gelu_forward(ExecutionContext& ctx, const LinearGelu& op, const LinearShape& shape) {
-  const Linear product = {
-      .in = op.in, .weight = op.weight, .out = op.before, .row_independent = op.row_independent};
+  const Linear product = {.in = op.in,
+                          .weight = op.weight,
+                          .bias = op.bias,
+                          .out = op.before,
+                          .row_independent = op.row_independent};
+  const std::int64_t before_stride = op.before.row_stride(), out_stride = op.out.row_stride();
   multiply_by_weight(ctx, product, shape, [&](const GemmTile& tile) {
-    const float* bias = op.bias.data<float>() + tile.first_column;
-    for (std::int64_t row = tile.first_row; row < tile.first_row + tile.rows; ++row) {
-      float* before = op.before.data<float>() + row * op.before.row_stride() + tile.first_column;
-      float* out = op.out.data<float>() + row * op.out.row_stride() + tile.first_column;
-      HWY_DYNAMIC_DISPATCH(add_bias_and_gelu)(before, bias, out, tile.columns);
-    }
+    HWY_DYNAMIC_DISPATCH(gelu_rows)
+    ({.before = op.before.data<float>() + tile.first_row * before_stride + tile.first_column,
+      .before_stride = before_stride,
+      .out = op.out.data<float>() + tile.first_row * out_stride + tile.first_column,
+      .out_stride = out_stride,
+      .rows = tile.rows,
+      .columns = tile.columns});
   });
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 
+#include "kernels/cpu/gemm_in_place.h"
 #include "kernels/cpu/gemm_kernel.h"
 #include "kernels/cpu/gemm_packed.h"
 #include "tests/catch.h"
@@ -42,8 +43,8 @@ TEST_CASE("gemm agrees with the definition for every shape, transposition and mo
 
 TEST_CASE("our own product agrees with the definition on each instruction set", "[kernels][cpu]") {
   for_each_instruction_set([] {
-    // Around the inner kernel's rows and columns, the block of k, panels of columns (few rows) and
-    // of rows (many).
+    // Around the inner kernel's rows and columns, the block of k, panels of
+    // columns (few rows) and of rows (many).
     for (const ProductShape& shape :
          {ProductShape{1, 1, 1}, ProductShape{13, 31, 255}, ProductShape{14, 32, 256},
           ProductShape{15, 33, 257}, ProductShape{53, 300, 301}, ProductShape{530, 70, 40}}) {
@@ -58,6 +59,86 @@ TEST_CASE("our own product agrees with the definition on each instruction set", 
   });
 }
 
+TEST_CASE("a product that packs on the way has the bits of one that packs before",
+          "[kernels][cpu]") {
+  for_each_instruction_set([] {
+    // Fewer rows or columns than the inner kernel takes, a strip that ends with
+    // some, several blocks of k, several groups of rows, one part for each
+    // thread by rows and by columns.
+    for (const ProductShape& shape :
+         {ProductShape{1, 1, 1}, ProductShape{14, 32, 256}, ProductShape{15, 33, 257},
+          ProductShape{53, 300, 301}, ProductShape{260, 70, 40}, ProductShape{2, 200, 600}}) {
+      for_each_form([&](bool transpose_a, bool transpose_b, bool accumulate) {
+        if (!transpose_a) return;
+        const Case test{shape, transpose_a, transpose_b, accumulate};
+        Tensor packed = test.result();
+        REQUIRE(fits_in_place(test.product(packed)));
+        run_op(1, [&](ExecutionContext& ctx) { gemm_packed(ctx, test.product(packed), nullptr); });
+        for (const int threads : {1, 2, 5}) {
+          INFO(text_of(shape, transpose_a, transpose_b) << " on " << threads << " threads");
+          Tensor c = test.result();
+          run_op(threads,
+                 [&](ExecutionContext& ctx) { gemm_in_place(ctx, test.product(c), nullptr); });
+          CHECK(c.same_bits(packed));
+        }
+      });
+    }
+  });
+}
+
+TEST_CASE("every way to a product adds the bias once to each row", "[kernels][cpu]") {
+  const Tensor bias = Tensor::random(Shape{70}, 14);
+  for (const std::int64_t k : {0, 40, 600}) {
+    for (const bool accumulate : {false, true}) {
+      const Case test{{60, 70, k}, false, false, accumulate};
+      std::vector<double> expected = test.expected();
+      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += bias.values()[i % 70];
+      const auto check = [&](const char* way, const auto& multiply) {
+        Tensor c = test.result();
+        Gemm product = test.product(c);
+        product.bias = bias.data<float>();
+        run_op(2, [&](ExecutionContext& ctx) { multiply(ctx, product); });
+        check_close(fmt::format("{} k={}", way, k), c, expected, tolerance(DType::kFloat32, k + 1));
+      };
+      check("gemm", [](ExecutionContext& ctx, const Gemm& p) { gemm(ctx, p); });
+      check("rows", [](ExecutionContext& ctx, const Gemm& p) {
+        if (!ctx.only_measures()) gemm_rows(ctx.threads(), p);
+      });
+      if (k == 0) continue;
+      check("packed", [](ExecutionContext& ctx, const Gemm& p) { gemm_packed(ctx, p, nullptr); });
+      const Case of_gradient{{60, 70, k}, true, false, accumulate};
+      Tensor c = of_gradient.result();
+      Gemm product = of_gradient.product(c);
+      product.bias = bias.data<float>();
+      std::vector<double> sums = of_gradient.expected();
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += bias.values()[i % 70];
+      run_op(2, [&](ExecutionContext& ctx) { gemm_in_place(ctx, product, nullptr); });
+      check_close(fmt::format("in place k={}", k), c, sums, tolerance(DType::kFloat32, k + 1));
+    }
+  }
+}
+
+TEST_CASE("an epilogue of a product that packs on the way sees each element once",
+          "[kernels][cpu]") {
+  for (const bool transpose_b : {false, true}) {
+    const Case test{{300, 90, 400}, true, transpose_b, false};
+    Tensor plain = test.result(), doubled = test.result();
+    run_op(3, [&](ExecutionContext& ctx) { gemm_in_place(ctx, test.product(plain), nullptr); });
+    run_op(3, [&](ExecutionContext& ctx) {
+      const Gemm product = test.product(doubled);
+      gemm_in_place(ctx, product, [&](const GemmTile& tile) {
+        for (std::int64_t i = tile.first_row; i < tile.first_row + tile.rows; ++i) {
+          float* row = product.c + i * product.ldc + tile.first_column;
+          for (std::int64_t j = 0; j < tile.columns; ++j) row[j] *= 2.0f;
+        }
+      });
+    });
+    std::vector<double> expected = plain.values();
+    for (double& value : expected) value *= 2.0;
+    CHECK(doubled.values() == expected);
+  }
+}
+
 TEST_CASE("a long sum is taken in several parts of k", "[kernels][cpu]") {
   const ProductShape shape{20, 40, 9000};
   for (const bool accumulate : {false, true}) {
@@ -69,10 +150,13 @@ TEST_CASE("a long sum is taken in several parts of k", "[kernels][cpu]") {
   }
 }
 
-TEST_CASE("an element of our own product has the bits it has in a product of any other size",
-          "[kernels][cpu]") {
+TEST_CASE(
+    "an element of our own product has the bits it has in a product of "
+    "any other size",
+    "[kernels][cpu]") {
   for_each_instruction_set([] {
-    // Many rows: panels of rows. A part of them with some of the columns: panels of columns.
+    // Many rows: panels of rows. A part of them with some of the columns:
+    // panels of columns.
     const Case whole{{700, 90, 600}, false, true, false};
     Tensor together = whole.result();
     run_op(2, [&](ExecutionContext& ctx) { gemm_packed(ctx, whole.product(together), nullptr); });
