@@ -35,6 +35,7 @@ struct BackwardUnit {
   std::int64_t first_group;
   AttentionDropout dropout;
   float* scratch;
+  RowsAhead* ahead;  // of the next unit; null: there is none
 };
 
 // The arrays of one slot of scratch.
@@ -134,6 +135,7 @@ struct BackwardStrip {
   bool diagonal;
   std::int64_t query, key;  // of the tiles' first rows, in the sequence
   float* d_q;               // of the sequence's first row
+  bool adds_to_d_q;         // or writes it: the first keys
 };
 
 // P and dS of the strip, and its d_q.
@@ -155,7 +157,8 @@ void backward_strip(const BackwardUnit& unit, const BackwardScratch& buffers,
                 .rows = s.rows,
                 .columns = columns,
                 .depth = work.D,
-                .accumulate = false});
+                .accumulate = false,
+                .ahead = unit.ahead});
   tile_product({.a = buffers.d_out + query * width,
                 .a_row = width,
                 .a_step = 1,
@@ -166,7 +169,8 @@ void backward_strip(const BackwardUnit& unit, const BackwardScratch& buffers,
                 .rows = s.rows,
                 .columns = columns,
                 .depth = work.D,
-                .accumulate = false});
+                .accumulate = false,
+                .ahead = unit.ahead});
   const bool drops = unit.dropout.mask != nullptr;
   if (drops) {
     attention_dropout_factors(unit.dropout, query, s.rows, s.key, columns, buffers.factors);
@@ -190,17 +194,20 @@ void backward_strip(const BackwardUnit& unit, const BackwardScratch& buffers,
                 .rows = s.rows,
                 .columns = width,
                 .depth = s.keys,
-                .accumulate = true});
+                .accumulate = s.adds_to_d_q,
+                .ahead = unit.ahead});
 }
 
 // d_v += P^T d_out and d_k += dS^T q for keys [first_key, first_key + keys) of the tile and queries
-// [first_row, rows) of theirs.
+// [first_row, rows) of theirs; without the keys' own tile on the diagonal, which comes first, =.
 struct KeyStrip {
   std::int64_t first_key, keys, first_row, rows, query;
+  bool diagonal;
 };
 
-void backward_key_strip(const AttentionWork& work, const BackwardScratch& buffers,
+void backward_key_strip(const BackwardUnit& unit, const BackwardScratch& buffers,
                         const KeyStrip& s) {
+  const AttentionWork& work = *unit.work;
   const std::int64_t width = work.padded_width;
   const std::int64_t place = s.first_row * kTile + s.first_key;
   TileProduct product{.a = buffers.p + place,
@@ -213,12 +220,19 @@ void backward_key_strip(const AttentionWork& work, const BackwardScratch& buffer
                       .rows = s.keys,
                       .columns = width,
                       .depth = s.rows - s.first_row,
-                      .accumulate = true};
+                      .accumulate = !s.diagonal,
+                      .ahead = unit.ahead};
   tile_product(product);
   product.a = buffers.d_scores + place;
   product.b = buffers.q + (s.query + s.first_row) * width;
   product.c = buffers.d_k + s.first_key * width;
   tile_product(product);
+}
+
+// With one group the first tile reaches all rows of d_q and writes them; with more, those before a
+// group's first tile it never reaches.
+bool starts_from_zero(const AttentionWork& work) {
+  return work.groups > 1;
 }
 
 void backward_key_tile(const BackwardUnit& unit, const BackwardScratch& buffers,
@@ -232,8 +246,7 @@ void backward_key_tile(const BackwardUnit& unit, const BackwardScratch& buffers,
   copy_rows(unit.k + key * unit.stride, unit.stride, keys, work.D, 1.0f, buffers.k, width);
   copy_transposed(unit.k + key * unit.stride, unit.stride, keys, work.D, buffers.k_transposed);
   copy_transposed(unit.v + key * unit.stride, unit.stride, keys, work.D, buffers.v_transposed);
-  fill_zero(buffers.d_k, keys * width);
-  fill_zero(buffers.d_v, keys * width);
+  const bool adds_to_d_q = tile > 0 || starts_from_zero(work);
   // On the diagonal, strips leave out most of what lies beyond it.
   for (std::int64_t first = 0; first < keys; first += kLanePadding) {
     const std::int64_t rows = HWY_MIN(kLanePadding, keys - first);
@@ -244,13 +257,18 @@ void backward_key_tile(const BackwardUnit& unit, const BackwardScratch& buffers,
                     .diagonal = true,
                     .query = key,
                     .key = key,
-                    .d_q = d_q});
+                    .d_q = d_q,
+                    .adds_to_d_q = adds_to_d_q});
   }
   for (std::int64_t first = 0; first < keys; first += kLanePadding) {
     const std::int64_t count = HWY_MIN(kLanePadding, keys - first);
-    backward_key_strip(
-        work, buffers,
-        {.first_key = first, .keys = count, .first_row = first, .rows = keys, .query = key});
+    backward_key_strip(unit, buffers,
+                       {.first_key = first,
+                        .keys = count,
+                        .first_row = first,
+                        .rows = keys,
+                        .query = key,
+                        .diagonal = true});
   }
   for (std::int64_t query = key + kTile; query < work.T; query += kTile) {
     const std::int64_t rows = HWY_MIN(kTile, work.T - query);
@@ -261,10 +279,15 @@ void backward_key_tile(const BackwardUnit& unit, const BackwardScratch& buffers,
                     .diagonal = false,
                     .query = query,
                     .key = key,
-                    .d_q = d_q});
-    backward_key_strip(
-        work, buffers,
-        {.first_key = 0, .keys = kTile, .first_row = 0, .rows = rows, .query = query});
+                    .d_q = d_q,
+                    .adds_to_d_q = adds_to_d_q});
+    backward_key_strip(unit, buffers,
+                       {.first_key = 0,
+                        .keys = kTile,
+                        .first_row = 0,
+                        .rows = rows,
+                        .query = query,
+                        .diagonal = false});
   }
   copy_without_padding(buffers.d_k, width, keys, work.D, 1.0f, unit.d_k + key * unit.stride,
                        unit.stride);
@@ -283,7 +306,9 @@ void attention_backward_unit(const BackwardUnit& unit) {
     buffers.out_dot_d_out[i] =
         row_dot(unit.out + i * unit.out_stride, unit.d_out + i * unit.out_stride, work.D);
   }
-  fill_zero(unit.d_q, work.groups_per_unit * work.padded_length * width);
+  if (starts_from_zero(work)) {
+    fill_zero(unit.d_q, work.groups_per_unit * work.padded_length * width);
+  }
   for (std::int64_t tile = 0; tile < work.tiles; ++tile) {
     if (work.owns(unit.first_group, tile)) backward_key_tile(unit, buffers, tile);
   }
@@ -339,10 +364,22 @@ void attention_backward(ExecutionContext& ctx, const AttentionGradient& op,
   const auto place_in_qkv = [&](std::int64_t head) {
     return head / shape.heads * work.T * 3 * C + head % shape.heads * work.D;
   };
+  const auto place_in_out = [&](std::int64_t head) {
+    return head / shape.heads * work.T * C + head % shape.heads * work.D;
+  };
   for_each_unit(ctx, work.units(), [&](std::int64_t slot, std::int64_t unit) {
     const std::int64_t head = unit / work.units_per_head();
     const std::int64_t place = place_in_qkv(head);
-    const std::int64_t place_in_out = head / shape.heads * work.T * C + head % shape.heads * work.D;
+    const bool has_next = whole_heads && head + 1 < work.heads;
+    RowsAhead ahead(work.T, work.D, 8);
+    if (has_next) {
+      for (const std::int64_t part : {0, 1, 2}) {
+        ahead.add(qkv + place_in_qkv(head + 1) + part * C, 3 * C);
+        ahead.add(d_qkv + place_in_qkv(head + 1) + part * C, 3 * C);
+      }
+      ahead.add(out + place_in_out(head + 1), C);
+      ahead.add(d_out + place_in_out(head + 1), C);
+    }
     float* d_q = shares.data() + (whole_heads ? slot : unit) * shares_per_unit;
     HWY_DYNAMIC_DISPATCH(attention_backward_unit)
     ({.work = &work,
@@ -350,8 +387,8 @@ void attention_backward(ExecutionContext& ctx, const AttentionGradient& op,
       .k = qkv + place + C,
       .v = qkv + place + 2 * C,
       .stride = 3 * C,
-      .out = out + place_in_out,
-      .d_out = d_out + place_in_out,
+      .out = out + place_in_out(head),
+      .d_out = d_out + place_in_out(head),
       .out_stride = C,
       .log_sum_exp = log_sum_exp + head * work.T,
       .d_k = d_qkv + place + C,
@@ -359,7 +396,8 @@ void attention_backward(ExecutionContext& ctx, const AttentionGradient& op,
       .d_q = d_q,
       .first_group = unit % work.units_per_head() * work.groups_per_unit,
       .dropout = {.mask = op.dropout ? &*op.dropout : nullptr, .head = head, .T = work.T},
-      .scratch = buffers.data() + slot * slot_floats});
+      .scratch = buffers.data() + slot * slot_floats,
+      .ahead = has_next ? &ahead : nullptr});
     if (whole_heads) {
       HWY_DYNAMIC_DISPATCH(attention_write_query_gradient)(work, d_q, d_qkv + place, 3 * C);
     }

@@ -28,6 +28,7 @@ struct ForwardUnit {
   std::int64_t first_group;
   AttentionDropout dropout;
   float* scratch;
+  RowsAhead* ahead;  // of the next unit; null: there is none
 };
 
 // The arrays of one slot of scratch.
@@ -139,7 +140,8 @@ void forward_strip(const ForwardUnit& unit, const ForwardScratch& buffers, const
                 .rows = s.rows,
                 .columns = columns,
                 .depth = work.D,
-                .accumulate = false});
+                .accumulate = false,
+                .ahead = unit.ahead});
   for (std::int64_t r = 0; r < s.rows; ++r) {
     const std::int64_t limit = s.diagonal ? s.first + r + 1 : s.keys;
     const float rescale =
@@ -164,7 +166,8 @@ void forward_strip(const ForwardUnit& unit, const ForwardScratch& buffers, const
                 .rows = s.rows,
                 .columns = width,
                 .depth = s.keys,
-                .accumulate = !is_first});
+                .accumulate = !is_first,
+                .ahead = unit.ahead});
 }
 
 void forward_query_tile(const ForwardUnit& unit, const ForwardScratch& buffers,
@@ -235,23 +238,31 @@ void attention_forward(ExecutionContext& ctx, const Attention& op, const Attenti
   const float* qkv = op.qkv.data<float>();
   float* out = op.out.data<float>();
   float* log_sum_exp = op.log_sum_exp.data<float>();
+  const auto first_row = [&](std::int64_t head) { return head / shape.heads * work.T; };
+  const auto column = [&](std::int64_t head) { return head % shape.heads * work.D; };
   for_each_unit(ctx, work.units(), [&](std::int64_t slot, std::int64_t unit) {
     const std::int64_t head = unit / work.units_per_head();
-    const std::int64_t first_row = head / shape.heads * work.T;
-    const std::int64_t column = head % shape.heads * work.D;
-    const float* q = qkv + first_row * 3 * C + column;
+    const float* q = qkv + first_row(head) * 3 * C + column(head);
+    const bool has_next = work.units_per_head() == 1 && head + 1 < work.heads;
+    RowsAhead ahead(work.T, work.D, 4);
+    if (has_next) {
+      const float* next_q = qkv + first_row(head + 1) * 3 * C + column(head + 1);
+      for (const std::int64_t part : {0, 1, 2}) ahead.add(next_q + part * C, 3 * C);
+      ahead.add(out + first_row(head + 1) * C + column(head + 1), C);
+    }
     HWY_DYNAMIC_DISPATCH(attention_forward_unit)
     ({.work = &work,
       .q = q,
       .k = q + C,
       .v = q + 2 * C,
       .stride = 3 * C,
-      .out = out + first_row * C + column,
+      .out = out + first_row(head) * C + column(head),
       .out_stride = C,
       .log_sum_exp = log_sum_exp + head * work.T,
       .first_group = unit % work.units_per_head() * work.groups_per_unit,
       .dropout = {.mask = op.dropout ? &*op.dropout : nullptr, .head = head, .T = work.T},
-      .scratch = slots.data() + slot * slot_floats});
+      .scratch = slots.data() + slot * slot_floats,
+      .ahead = has_next ? &ahead : nullptr});
   });
 }
 

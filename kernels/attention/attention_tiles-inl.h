@@ -43,6 +43,7 @@ struct TileProduct {
   std::int64_t c_stride;
   std::int64_t rows, columns, depth;  // columns: a multiple of kLanePadding
   bool accumulate;
+  RowsAhead* ahead = nullptr;  // loaded meanwhile; null: nothing is
 };
 
 template <int kRows, int kVectors>
@@ -62,6 +63,7 @@ void product_block(const TileProduct& p, std::int64_t row, std::int64_t column) 
     }
   }
   for (std::int64_t k = 0; k < p.depth; ++k) {
+    if (p.ahead != nullptr) p.ahead->fetch_line();
     V b_vector[kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) b_vector[v] = hn::LoadU(d, b + v * lanes);

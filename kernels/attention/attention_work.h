@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/cpu/dropout_factors.h"
 #include "kernels/cpu/parallel_for.h"
+#include "kernels/cpu/prefetch.h"
 
 // How attention's work is cut on the CPU: by shapes alone, never by threads.
 namespace ovid::kernels::cpu {
@@ -88,6 +90,57 @@ struct ScratchCutter {
     used += padded_to(count, kLanePadding);  // a cache line
     return array;
   }
+};
+
+// The rows of the next head, loaded line by line while this one is multiplied: they are short
+// pieces of long rows, which the processor does not see coming, and waiting for them cost as much
+// as the products of a head of 64 rows.
+class RowsAhead {
+ public:
+  // Rows of `width` floats for each of T positions, in `arrays` arrays; nothing where they would
+  // push each other out of the second cache.
+  RowsAhead(std::int64_t T, std::int64_t width, std::int64_t arrays)
+      : fits_(T * width * arrays <= kMostFloats),
+        rows_(T),
+        lines_(padded_to(width, kFloatsOfLine) / kFloatsOfLine) {}
+
+  void add(const float* first, std::int64_t stride) {
+    if (!fits_) return;
+    arrays_[count_++] = {first, stride};
+    if (count_ == 1) begin_array();
+  }
+
+  // The next line; called for each step of a product, since few lines can be under way at once.
+  void fetch_line() {
+    if (array_ == count_) return;
+    prefetch_behind(row_, line_ * kBytesOfLine);
+    if (++line_ == lines_) next_row();
+  }
+
+ private:
+  static constexpr std::int64_t kMostFloats = 1 << 17;
+  struct Rows {
+    const float* first;
+    std::int64_t stride;
+  };
+
+  void begin_array() {
+    row_ = arrays_[array_].first;
+    rows_left_ = rows_;
+    line_ = 0;
+  }
+  void next_row() {
+    line_ = 0;
+    row_ += arrays_[array_].stride;
+    if (--rows_left_ == 0 && ++array_ < count_) begin_array();
+  }
+
+  bool fits_;
+  std::int64_t rows_, lines_;
+  std::array<Rows, 8> arrays_{};
+  std::size_t count_ = 0, array_ = 0;
+  const float* row_ = nullptr;
+  std::int64_t rows_left_ = 0, line_ = 0;
 };
 
 // The dropout of one head, and where to find its factors.

@@ -123,22 +123,33 @@ namespace ovid::kernels::cpu {
 HWY_EXPORT(add_rows);
 HWY_EXPORT(add_blocks);
 
+namespace {
+
+void start_sums(const ColumnSums& out, std::int64_t begin, std::int64_t end) {
+  if (out.mode == GradientMode::kOverwrite) std::fill(out.sums + begin, out.sums + end, 0.0f);
+}
+
+}  // namespace
+
 void add_block_sums(int threads, const float* partials, std::int64_t blocks, std::int64_t columns,
-                    float* sums) {
+                    const ColumnSums& out) {
   constexpr std::int64_t kColumnsPerPiece = 512;
   parallel_for(threads, columns, kColumnsPerPiece, [&](std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(add_rows)(partials + begin, blocks, columns, end - begin, sums + begin);
+    start_sums(out, begin, end);
+    HWY_DYNAMIC_DISPATCH(add_rows)
+    (partials + begin, blocks, columns, end - begin, out.sums + begin);
   });
 }
 
-void add_rows_to(int threads, const ConstView& rows, float* sums) {
+void add_rows_to(int threads, const ConstView& rows, const ColumnSums& out) {
   constexpr std::int64_t kMostPieces = 16, kLeastColumns = 64;
   const std::int64_t N = rows.rows(), C = rows.columns(), length = rows_per_block(N);
   const std::int64_t share = (C + kMostPieces - 1) / kMostPieces;
   const std::int64_t grain = (share + kLeastColumns - 1) / kLeastColumns * kLeastColumns;
   parallel_for(threads, C, grain, [&](std::int64_t begin, std::int64_t end) {
+    start_sums(out, begin, end);
     HWY_DYNAMIC_DISPATCH(add_blocks)
-    ({rows.data<float>() + begin, N, length, rows.row_stride()}, end - begin, sums + begin);
+    ({rows.data<float>() + begin, N, length, rows.row_stride()}, end - begin, out.sums + begin);
   });
 }
 

@@ -20,11 +20,18 @@ inline std::int64_t number_of_row_blocks(std::int64_t rows) {
   return (rows + rows_per_block(rows) - 1) / rows_per_block(rows);
 }
 
-// sums (columns) += the rows of `partials` (blocks, columns), one after the other.
-void add_block_sums(int threads, const float* partials, std::int64_t blocks, std::int64_t columns,
-                    float* sums);
+struct ColumnSums {
+  float* sums;  // (columns)
+  GradientMode mode;
+};
 
-// sums (C) += the rows of `rows` (N, C) float32, block by block.
-void add_rows_to(int threads, const ConstView& rows, float* sums);
+// out.sums (columns) += the rows of `partials` (blocks, columns), one after the other; from zero
+// where out.mode overwrites.
+void add_block_sums(int threads, const float* partials, std::int64_t blocks, std::int64_t columns,
+                    const ColumnSums& out);
+
+// out.sums (C) += the rows of `rows` (N, C) float32, block by block; from zero where out.mode
+// overwrites.
+void add_rows_to(int threads, const ConstView& rows, const ColumnSums& out);
 
 }  // namespace ovid::kernels::cpu

@@ -24,14 +24,15 @@ struct LayerNorm {
 };
 
 struct LayerNormGradient {
-  ConstView d_out;    // (N, C)
-  ConstView in;       // (N, C)
-  ConstView gain;     // (C)
-  ConstView mean;     // (N)
-  ConstView inv_std;  // (N)
-  View d_in;          // (N, C) overwritten; may alias d_out
-  View d_gain;        // (C) accumulated
-  View d_bias;        // (C) accumulated
+  ConstView d_out;                                       // (N, C)
+  ConstView in;                                          // (N, C)
+  ConstView gain;                                        // (C)
+  ConstView mean;                                        // (N)
+  ConstView inv_std;                                     // (N)
+  View d_in;                                             // (N, C) overwritten; may alias d_out
+  View d_gain;                                           // (C)
+  View d_bias;                                           // (C)
+  GradientMode d_gain_mode = GradientMode::kAccumulate;  // d_bias's too
 };
 
 struct ResidualLayerNorm {
@@ -57,8 +58,9 @@ struct ResidualLayerNormGradient {
                // d_s, which is d_x
   View d_branch;  // (N, C) overwritten; may alias d_normed; may alias d_sum where there is no
                   // dropout
-  View d_gain;    // (C) accumulated
-  View d_bias;    // (C) accumulated
+  View d_gain;    // (C)
+  View d_bias;    // (C)
+  GradientMode d_gain_mode = GradientMode::kAccumulate;      // d_bias's too
   std::optional<DropoutMask> branch_dropout = std::nullopt;  // the forward pass's
 };
 

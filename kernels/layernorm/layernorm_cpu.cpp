@@ -61,10 +61,12 @@ HWY_INLINE void set_zero_sums(Vector (&sums)[kSums]) {
   for (std::size_t i = 0; i < kSums; ++i) sums[i] = hn::Zero(Tag());
 }
 
-// Begins to load what a row behind `at` has at the same place: rows are worked on in order, and
-// memory would wait while a row in the cache is gone through again and again.
+// Begins to load what the next row behind `at` has at the same place, or one further on where rows
+// are short: rows are worked on in order, and memory would wait while a row in the cache is gone
+// through again and again.
 HWY_INLINE void prefetch_next_row(const float* at, std::int64_t columns) {
-  prefetch_behind(at, columns * std::int64_t{sizeof(float)});
+  constexpr std::int64_t kLeastBytes = 2048;
+  prefetch_behind(at, HWY_MAX(columns * std::int64_t{sizeof(float)}, kLeastBytes));
 }
 
 // Two passes: differences from the mean of the first lose nothing where the mean is large beside
@@ -212,6 +214,7 @@ const float* factors_of_row(const std::optional<DropoutMask>& mask, std::int64_t
 struct GradientRows {
   ConstView d_out, in, gain, mean, inv_std;
   View d_in, d_gain, d_bias;
+  GradientMode d_gain_mode;
   float* d_sum = nullptr;
   std::optional<DropoutMask> mask = std::nullopt;
 };
@@ -224,11 +227,11 @@ void gradient_rows(ExecutionContext& ctx, const GradientRows& op, RowShape shape
   const std::span<float> d_biases = scratch.take<float>(blocks * C);
   const std::span<float> factors = take_factors(scratch, op.mask, blocks, C);
   if (ctx.only_measures()) return;
-  std::fill(d_gains.begin(), d_gains.end(), 0.0f);
-  std::fill(d_biases.begin(), d_biases.end(), 0.0f);
   parallel_for(ctx.threads(), shape.rows, length, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t slot = begin / length * C;
     float* buffer = op.mask ? factors.data() + slot : nullptr;
+    std::fill_n(d_gains.data() + slot, C, 0.0f);
+    std::fill_n(d_biases.data() + slot, C, 0.0f);
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t at = row * C;
       HWY_DYNAMIC_DISPATCH(gradient_row)
@@ -245,8 +248,10 @@ void gradient_rows(ExecutionContext& ctx, const GradientRows& op, RowShape shape
        C);
     }
   });
-  add_block_sums(ctx.threads(), d_gains.data(), blocks, C, op.d_gain.data<float>());
-  add_block_sums(ctx.threads(), d_biases.data(), blocks, C, op.d_bias.data<float>());
+  add_block_sums(ctx.threads(), d_gains.data(), blocks, C,
+                 {.sums = op.d_gain.data<float>(), .mode = op.d_gain_mode});
+  add_block_sums(ctx.threads(), d_biases.data(), blocks, C,
+                 {.sums = op.d_bias.data<float>(), .mode = op.d_gain_mode});
 }
 
 }  // namespace
@@ -277,7 +282,8 @@ void layernorm_backward(ExecutionContext& ctx, const LayerNormGradient& op, RowS
                  .inv_std = op.inv_std,
                  .d_in = op.d_in,
                  .d_gain = op.d_gain,
-                 .d_bias = op.d_bias},
+                 .d_bias = op.d_bias,
+                 .d_gain_mode = op.d_gain_mode},
                 shape);
 }
 
@@ -317,6 +323,7 @@ void residual_layernorm_backward(ExecutionContext& ctx, const ResidualLayerNormG
                  .d_in = op.d_branch,
                  .d_gain = op.d_gain,
                  .d_bias = op.d_bias,
+                 .d_gain_mode = op.d_gain_mode,
                  .d_sum = op.d_sum.data<float>(),
                  .mask = op.branch_dropout},
                 shape);

@@ -142,9 +142,11 @@ void linear_gelu_backward(ExecutionContext& ctx, const LinearGeluGradient& op) {
   checks.apart("d_in", op.d_in, "in", op.in);
   checks.weight_like("d_weight", op.d_weight);
   checks.out_vector("d_bias", op.d_bias);
+  const double d_weight = op.d_weight_mode == GradientMode::kAccumulate ? 2 : 1;
   const LinearShape& s = checks.shape();
-  const OpScope scope = profile_scope(ctx, "linear_gelu_backward", s, 2,
-                                      3 * out_size(s) + 2 * in_size(s) + 3 * weight_size(s));
+  const OpScope scope =
+      profile_scope(ctx, "linear_gelu_backward", s, 2,
+                    3 * out_size(s) + 2 * in_size(s) + (1 + d_weight) * weight_size(s));
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::linear_gelu_backward(ctx, op, checks.shape());

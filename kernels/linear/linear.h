@@ -35,10 +35,10 @@ struct LinearGradient {
   ConstView weight;                           // (K, M) or (M, K)
   std::optional<View> d_in = std::nullopt;    // (N, K); absent: not wanted
   View d_weight;                              // as weight
-  std::optional<View> d_bias = std::nullopt;  // (M), accumulated; absent: the layer has none
+  std::optional<View> d_bias = std::nullopt;  // (M); absent: the layer has none
   WeightLayout layout = WeightLayout::kInOut;
   GradientMode d_in_mode = GradientMode::kOverwrite;
-  GradientMode d_weight_mode = GradientMode::kAccumulate;
+  GradientMode d_weight_mode = GradientMode::kAccumulate;  // d_bias's too
 };
 
 struct LinearGelu {
@@ -58,8 +58,9 @@ struct LinearGeluGradient {
   ConstView before;  // (N, M) u
   View d_before;     // (N, M) d_u, overwritten; may alias d_out
   View d_in;         // (N, K) overwritten
-  View d_weight;     // (K, M) accumulated
-  View d_bias;       // (M) accumulated
+  View d_weight;     // (K, M)
+  View d_bias;       // (M)
+  GradientMode d_weight_mode = GradientMode::kAccumulate;  // d_bias's too
 };
 
 // Enqueued on ctx; throw ShapeError. d_in must not alias d_out.

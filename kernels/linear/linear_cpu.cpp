@@ -148,7 +148,8 @@ void linear_forward(ExecutionContext& ctx, const Linear& op, const LinearShape& 
 
 void linear_backward(ExecutionContext& ctx, const LinearGradient& op, const LinearShape& shape) {
   if (op.d_bias && !ctx.only_measures()) {
-    add_rows_to(ctx.threads(), op.d_out, op.d_bias->data<float>());
+    add_rows_to(ctx.threads(), op.d_out,
+                {.sums = op.d_bias->data<float>(), .mode = op.d_weight_mode});
   }
   d_in_product(ctx, op, shape);
   d_weight_product(ctx, op, shape);
@@ -189,13 +190,14 @@ void linear_gelu_backward(ExecutionContext& ctx, const LinearGeluGradient& op,
       }
     });
     add_block_sums(ctx.threads(), partials.data(), number_of_row_blocks(shape.rows), M,
-                   op.d_bias.data<float>());
+                   {.sums = op.d_bias.data<float>(), .mode = op.d_weight_mode});
   }
   const LinearGradient product = {.d_out = op.d_before,
                                   .in = op.in,
                                   .weight = op.weight,
                                   .d_in = op.d_in,
-                                  .d_weight = op.d_weight};
+                                  .d_weight = op.d_weight,
+                                  .d_weight_mode = op.d_weight_mode};
   d_in_product(ctx, product, shape);
   d_weight_product(ctx, product, shape);
 }

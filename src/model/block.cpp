@@ -64,7 +64,7 @@ void block_forward(ExecutionContext& ctx, const BlockOperands& op) {
 void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                     const BlockGradients& gradients) {
   const auto& [heads, epsilon, x, n, mean, inv_std, w, next_norm, a, branch, dropout] = op;
-  const auto& [g, g_next_norm, d] = gradients;
+  const auto& [g, g_next_norm, d, mode] = gradients;
 
   residual_layernorm_backward(
       ctx, {.d_normed = d.n,
@@ -76,13 +76,15 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
             .d_branch = d.branch,
             .d_gain = g_next_norm.gain,
             .d_bias = g_next_norm.bias,
+            .d_gain_mode = mode,
             .branch_dropout = dropout.mlp_branch});  // (7)* d.x of x_mid, d.branch
   linear_backward(ctx, {.d_out = d.branch,
                         .in = a.g,
                         .weight = w.contract.weight,
                         .d_in = d.g,
                         .d_weight = g.contract.weight,
-                        .d_bias = g.contract.bias});  // (6)* d.g: (B, T, 4C)
+                        .d_bias = g.contract.bias,
+                        .d_weight_mode = mode});  // (6)* d.g: (B, T, 4C)
   linear_gelu_backward(ctx, {.d_out = d.g,
                              .in = a.m,
                              .weight = w.expand.weight,
@@ -90,7 +92,8 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                              .d_before = d.g,
                              .d_in = d.n,
                              .d_weight = g.expand.weight,
-                             .d_bias = g.expand.bias});  // (5)* d.n of m
+                             .d_bias = g.expand.bias,
+                             .d_weight_mode = mode});  // (5)* d.n of m
   residual_layernorm_backward(
       ctx, {.d_normed = d.n,
             .sum = a.x_mid,
@@ -101,13 +104,15 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
             .d_branch = d.branch,
             .d_gain = g.norm2.gain,
             .d_bias = g.norm2.bias,
+            .d_gain_mode = mode,
             .branch_dropout = dropout.attention_branch});  // (4)* d.x of x, d.branch
   linear_backward(ctx, {.d_out = d.branch,
                         .in = a.attended,
                         .weight = w.projection.weight,
                         .d_in = d.attended,
                         .d_weight = g.projection.weight,
-                        .d_bias = g.projection.bias});  // (3)* d.attended: (B, T, C)
+                        .d_bias = g.projection.bias,
+                        .d_weight_mode = mode});  // (3)* d.attended: (B, T, C)
   attention_backward(ctx, {.d_out = d.attended,
                            .qkv = a.qkv,
                            .out = a.attended,
@@ -120,7 +125,8 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                         .weight = w.qkv.weight,
                         .d_in = d.n,
                         .d_weight = g.qkv.weight,
-                        .d_bias = g.qkv.bias});  // (1)* d.n of n
+                        .d_bias = g.qkv.bias,
+                        .d_weight_mode = mode});  // (1)* d.n of n
 }
 // clang-format on
 

@@ -35,9 +35,10 @@ struct BlockOperands {
 };
 
 struct BlockGradients {
-  const BlockParameters<View>& weights;   // accumulated
-  const NormParameters<View>& next_norm;  // accumulated
-  const ActivationGradients& d;           // in: d.x and d.n of next_x and next_n; out: of x and n
+  const BlockParameters<View>& weights;
+  const NormParameters<View>& next_norm;
+  const ActivationGradients& d;  // in: d.x and d.n of next_x and next_n; out: of x and n
+  kernels::GradientMode mode;    // of weights and next_norm
 };
 
 void block_forward(ExecutionContext& ctx, const BlockOperands& op);

@@ -26,12 +26,14 @@ void language_model_head(ExecutionContext& ctx, const LanguageModelHead& op) {
                                 .scale = op.scale,
                                 .write_gradient = op.d_normed.has_value()});
     if (!op.d_normed) continue;
-    linear_backward(ctx, {.d_out = logits,
-                          .in = normed,
-                          .weight = op.weight,
-                          .d_in = op.d_normed->row_range(first, count),
-                          .d_weight = op.d_weight.value(),
-                          .layout = WeightLayout::kOutIn});
+    linear_backward(
+        ctx, {.d_out = logits,
+              .in = normed,
+              .weight = op.weight,
+              .d_in = op.d_normed->row_range(first, count),
+              .d_weight = op.d_weight.value(),
+              .layout = WeightLayout::kOutIn,
+              .d_weight_mode = first == 0 ? op.d_weight_mode : kernels::GradientMode::kAccumulate});
   }
 }
 

@@ -19,7 +19,8 @@ struct LanguageModelHead {
   View logits;         // (R, V) scratch for a chunk of R rows
   float scale = 1.0f;  // of the gradients: 1 / (valid targets of the global batch)
   std::optional<View> d_normed = std::nullopt;  // (B, T, C) overwritten; absent: loss only
-  std::optional<View> d_weight = std::nullopt;  // (V, C) accumulated; present with d_normed
+  std::optional<View> d_weight = std::nullopt;  // (V, C); present with d_normed
+  kernels::GradientMode d_weight_mode = kernels::GradientMode::kAccumulate;
 };
 
 // Enqueued on ctx; throws ShapeError.

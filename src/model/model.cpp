@@ -12,6 +12,7 @@ namespace ovid::model {
 namespace {
 
 using kernels::DropoutMask;
+using kernels::GradientMode;
 
 // Sites within a pass: 0 is the embedding, block i has 1 + 3 i and the two after it.
 std::optional<DropoutMask> mask_at(const ModelPass& pass, float probability, std::int64_t site) {
@@ -86,9 +87,16 @@ void embeddings_backward(ExecutionContext& ctx, const ModelBackward& op) {
                                     .d_sum = op.d.x,
                                     .d_branch = op.d.x,
                                     .d_gain = g.gain,
-                                    .d_bias = g.bias});
+                                    .d_bias = g.bias,
+                                    .d_gain_mode = op.mode});
   if (const auto mask = mask_at(pass, pass.config.embedding_dropout, 0)) {
     dropout_backward(ctx, {.d_out = op.d.x, .d_in = op.d.x, .mask = *mask});
+  }
+  if (op.mode == GradientMode::kOverwrite) {
+    // The embedding's gradient only adds, to the rows of the batch's tokens; a tied head has
+    // written to all of them before.
+    set_zero(ctx, {.out = op.gradients.position_embedding});
+    if (!pass.config.tied_head) set_zero(ctx, {.out = op.gradients.token_embedding});
   }
   embedding_backward(ctx, {.tokens = pass.tokens,
                            .d_out = op.d.x,
@@ -115,6 +123,7 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
   head.scale = scale;
   head.d_normed.emplace(op.d.n);
   head.d_weight.emplace(op.gradients.head);
+  head.d_weight_mode = op.mode;
   language_model_head(ctx, head);
 
   set_zero(ctx, {.out = op.d.x});  // the last block's stream has no reader but the final norm
@@ -125,8 +134,9 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
         last ? op.gradients.final_norm : op.gradients.blocks[at + 1].norm1;
     const BlockOperands operands = block_operands(op.pass, i);
     recompute_block(ctx, operands, i == 0, op.pass.activations.keep);
-    block_backward(ctx, operands,
-                   {.weights = op.gradients.blocks[at], .next_norm = next_norm, .d = op.d});
+    block_backward(
+        ctx, operands,
+        {.weights = op.gradients.blocks[at], .next_norm = next_norm, .d = op.d, .mode = op.mode});
     if (op.on_gradient_ready) op.on_gradient_ready(i);
   }
   embeddings_backward(ctx, op);

@@ -34,10 +34,13 @@ struct ModelPass {
 using GradientReady = std::function<void(std::int64_t block)>;
 
 struct ModelBackward {
-  ModelPass pass;                          // of the forward pass
-  const ModelParameters<View>& gradients;  // accumulated
-  const ActivationGradients& d;            // in: d.n of the final norm's output
+  ModelPass pass;  // of the forward pass
+  const ModelParameters<View>& gradients;
+  const ActivationGradients& d;  // in: d.n of the final norm's output
   GradientReady on_gradient_ready = nullptr;
+  // kOverwrite: what `gradients` held before counts for nothing, as in the first micro-batch of a
+  // step.
+  kernels::GradientMode mode = kernels::GradientMode::kAccumulate;
 };
 
 // Tokens to activations.final_n(). Enqueued on ctx; throws ShapeError.
@@ -46,9 +49,9 @@ void model_forward(ExecutionContext& ctx, const ModelPass& pass);
 // Loss of `targets` (B, T) per position into activations.losses, from activations.final_n().
 void model_loss(ExecutionContext& ctx, const ModelPass& pass, ConstView targets);
 
-// Forward, loss and backward: gradients += scale * d(sum of losses)/d(weights). `scale` is usually
-// 1 / (number of valid targets of the global batch), which makes the sum over micro-batches the
-// gradient of the global mean.
+// Forward, loss and backward: gradients += scale * d(sum of losses)/d(weights), or = by `mode`.
+// `scale` is usually 1 / (number of valid targets of the global batch), which makes the sum over
+// micro-batches the gradient of the global mean.
 void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, ConstView targets,
                             float scale);
 

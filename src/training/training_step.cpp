@@ -81,7 +81,7 @@ StepReport TrainingStep::compute_gradients(const data::TokenBatch& batch,
   // The mean over all valid targets of the global batch, whatever the split into micro-batches.
   const float scale = valid > 0 ? 1.0f / static_cast<float>(valid) : 0.0f;
 
-  set_zero(ctx, {.out = gradients_.flat()});
+  if (batch.count == 0) set_zero(ctx, {.out = gradients_.flat()});
   double loss_sum = 0;
   const model::BatchShape shape = plan_.micro_batch;
   const kernels::Shape matrix{shape.sequences, shape.length};
@@ -95,9 +95,13 @@ StepReport TrainingStep::compute_gradients(const data::TokenBatch& batch,
         .dropout = model::DropoutKey{.seed = plan_.config().run.seed,
                                      .pass = static_cast<std::uint64_t>(first_sequence + first)}};
     const kernels::ConstView targets(batch.targets.data() + offset, kernels::DType::kInt32, matrix);
-    model::model_forward_backward(
-        ctx, {.pass = pass, .gradients = gradients_.views(), .d = activation_gradients_}, targets,
-        scale);
+    model::model_forward_backward(ctx,
+                                  {.pass = pass,
+                                   .gradients = gradients_.views(),
+                                   .d = activation_gradients_,
+                                   .mode = first == 0 ? kernels::GradientMode::kOverwrite
+                                                      : kernels::GradientMode::kAccumulate},
+                                  targets, scale);
     const float* losses = activations_.losses.data<float>();
     for (std::int64_t i = 0; i < shape.rows(); ++i) loss_sum += losses[i];
   }

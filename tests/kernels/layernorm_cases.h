@@ -87,7 +87,8 @@ struct Layer {
 };
 
 // 0 sum, 1 normed, 2 mean, 3 inv_std, 4 d_sum, 5 d_branch, 6 d_gain, 7 d_bias
-inline std::vector<Tensor> run_residual(const Layer& l, int threads = 2) {
+inline std::vector<Tensor> run_residual(const Layer& l, int threads = 2,
+                                        GradientMode mode = GradientMode::kAccumulate) {
   std::vector<Tensor> r;
   r.push_back(l.matrix());
   r.push_back(l.matrix());
@@ -116,13 +117,15 @@ inline std::vector<Tensor> run_residual(const Layer& l, int threads = 2) {
                                       .d_branch = r[5],
                                       .d_gain = r[6],
                                       .d_bias = r[7],
+                                      .d_gain_mode = mode,
                                       .branch_dropout = l.mask});
   });
   return r;
 }
 
 // 0 out, 1 mean, 2 inv_std, 3 d_in, 4 d_gain, 5 d_bias
-inline std::vector<Tensor> run_plain(const Layer& l, int threads = 2) {
+inline std::vector<Tensor> run_plain(const Layer& l, int threads = 2,
+                                     GradientMode mode = GradientMode::kAccumulate) {
   std::vector<Tensor> r;
   r.push_back(l.matrix());
   r.push_back(l.column());
@@ -143,7 +146,8 @@ inline std::vector<Tensor> run_plain(const Layer& l, int threads = 2) {
                              .inv_std = r[2],
                              .d_in = r[3],
                              .d_gain = r[4],
-                             .d_bias = r[5]});
+                             .d_bias = r[5],
+                             .d_gain_mode = mode});
   });
   return r;
 }

@@ -226,6 +226,20 @@ TEST_CASE("layernorm's operands may alias as its contract says", "[kernels][cpu]
   CHECK(d_in.same_bits(plain[3]));
 }
 
+TEST_CASE("layernorm's parameter gradients overwrite where asked to", "[kernels][cpu]") {
+  const Layer used{{130, 50}, mask_of(0.3f)};
+  Layer fresh = used;
+  fresh.d_gain = Tensor::zeros(DType::kFloat32, {50});
+  fresh.d_bias = Tensor::zeros(DType::kFloat32, {50});
+  for (const auto run : {run_residual, run_plain}) {
+    const std::vector<Tensor> overwritten = run(used, 2, GradientMode::kOverwrite);
+    const std::vector<Tensor> accumulated = run(fresh, 2, GradientMode::kAccumulate);
+    for (std::size_t i = 0; i < overwritten.size(); ++i) {
+      CHECK(overwritten[i].same_bits(accumulated[i]));
+    }
+  }
+}
+
 TEST_CASE("layernorm has equal bits on every number of threads", "[kernels][cpu]") {
   const Layer l{{1030, 33}, mask_of(0.2f)};
   check_same_bits_on_threads("residual_layernorm",

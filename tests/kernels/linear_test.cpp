@@ -130,8 +130,8 @@ void check_layer(const Layer& layer) {
   }
   for (const GradientMode mode : {GradientMode::kOverwrite, GradientMode::kAccumulate}) {
     Gradients start = no_gradients(s);
-    start.d_bias = layer.d_bias_before.values();
     if (mode == GradientMode::kAccumulate) {
+      start.d_bias = layer.d_bias_before.values();
       start.d_in = layer.d_in_before.values();
       start.d_weight = layer.d_weight_before.values();
     }
@@ -151,7 +151,8 @@ struct GeluResults {
   Tensor before, out, d_before, d_in, d_weight, d_bias;
 };
 
-GeluResults run_gelu_layer(const Layer& layer, int threads = 2, bool row_independent = false) {
+GeluResults run_gelu_layer(const Layer& layer, int threads = 2, bool row_independent = false,
+                           GradientMode mode = GradientMode::kAccumulate) {
   GeluResults r{layer.out(),
                 layer.out(),
                 layer.out(),
@@ -174,7 +175,8 @@ GeluResults run_gelu_layer(const Layer& layer, int threads = 2, bool row_indepen
                                .d_before = r.d_before,
                                .d_in = r.d_in,
                                .d_weight = r.d_weight,
-                               .d_bias = r.d_bias});
+                               .d_bias = r.d_bias,
+                               .d_weight_mode = mode});
   });
   return r;
 }
@@ -204,6 +206,14 @@ void check_gelu_layer(const Layer& layer) {
                 tolerance(DType::kFloat32, s.N));
     check_close(layer.name("linear_gelu_backward d_bias"), r.d_bias, want.d_bias,
                 tolerance(DType::kFloat32, s.N));
+    const GeluResults overwritten =
+        run_gelu_layer(layer, 2, row_independent, GradientMode::kOverwrite);
+    const Gradients alone = reference_backward(d_u, layer.in.values(), layer.weight.values(),
+                                               layer.layout, s, no_gradients(s));
+    check_close(layer.name("linear_gelu_backward d_weight, overwritten"), overwritten.d_weight,
+                alone.d_weight, tolerance(DType::kFloat32, s.N));
+    check_close(layer.name("linear_gelu_backward d_bias, overwritten"), overwritten.d_bias,
+                alone.d_bias, tolerance(DType::kFloat32, s.N));
   }
 }
 

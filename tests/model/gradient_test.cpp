@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -49,11 +50,21 @@ class Probe {
     return sum;
   }
 
-  void backward(GradientReady ready = nullptr) {
-    model_forward_backward(
-        execution_.context(),
-        {.pass = pass(), .gradients = gradients_.views(), .d = d_, .on_gradient_ready = ready},
-        view(targets_), 1.0f);
+  void backward(GradientReady ready = nullptr,
+                kernels::GradientMode mode = kernels::GradientMode::kAccumulate) {
+    model_forward_backward(execution_.context(),
+                           {.pass = pass(),
+                            .gradients = gradients_.views(),
+                            .d = d_,
+                            .on_gradient_ready = ready,
+                            .mode = mode},
+                           view(targets_), 1.0f);
+  }
+
+  void fill_gradients(float value) {
+    for (const ParameterSet::Tensor& tensor : gradients_.tensors()) {
+      std::fill_n(tensor.view.data<float>(), tensor.view.elements(), value);
+    }
   }
 
   std::size_t activation_bytes() const { return arena_.used_bytes(); }
@@ -133,6 +144,22 @@ TEST_CASE("gradients accumulate over passes", "[model]") {
     // The second pass adds the same numbers to sums already there: one rounding of each more.
     const float single = once.gradients().data<float>()[i];
     CHECK(twice.gradients().data<float>()[i] == Approx(2 * single).margin(1e-4));
+  }
+}
+
+TEST_CASE("a pass that overwrites the gradients leaves nothing of what they held", "[model]") {
+  for (const bool tied : {true, false}) {
+    Probe fresh(0.0f, tied), used(0.0f, tied);
+    fresh.backward();
+    used.fill_gradients(NAN);
+    used.backward(nullptr, kernels::GradientMode::kOverwrite);
+    const float* expected = fresh.gradients().data<float>();
+    const float* g = used.gradients().data<float>();
+    std::int64_t different = 0;
+    for (std::int64_t i = 0; i < fresh.gradients().elements(); ++i) {
+      different += g[i] == expected[i] ? 0 : 1;
+    }
+    CHECK(different == 0);
   }
 }
 

@@ -83,6 +83,17 @@ TEST_CASE("the mean is over all valid targets of the global batch, however it is
   }
 }
 
+TEST_CASE("gradients begin anew in each step, however the batch is split", "[training]") {
+  for (const std::int64_t micro : {4, 2, 1}) {
+    const RunPlan plan = plan_of(micro, 1);
+    TrainingStep step(plan);
+    model::initialise(step.weights(), plan.model, 3);
+    const double first = step.compute_gradients(batch_of(5), 0, 0).gradient_norm;
+    CHECK(step.compute_gradients(batch_of(5), 0, 0).gradient_norm == first);
+    CHECK(step.compute_gradients({.count = 0, .length = kLength}, 0, 0).gradient_norm == 0.0);
+  }
+}
+
 TEST_CASE("bits do not depend on the number of threads", "[training][threads]") {
   for (const double dropout : {0.0, 0.2}) {
     const Outcome one = train(plan_of(2, 1, dropout), batch_of(5), 3);
