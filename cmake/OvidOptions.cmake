@@ -3,6 +3,7 @@ include_guard(GLOBAL)
 
 option(OVID_TESTS "Build the tests" ON)
 option(OVID_FUZZ "Build the libFuzzer programs of tests/fuzz in place of the tests (clang; preset fuzz)" OFF)
+option(OVID_PTX_EMULATOR "With the tests: build the PTX emulator of tests/ptx_emulator and its own tests" ON)
 option(OVID_BENCHMARKS "Build the benchmarks where Google Benchmark is found" ON)
 option(OVID_WARNINGS_AS_ERRORS "Treat warnings of our own targets as errors" ON)
 set(OVID_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, e.g. address,undefined or thread")
@@ -37,5 +38,6 @@ if(OVID_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${OVID_CCACHE}")
 endif()
 
-message(STATUS "OVID_TESTS=${OVID_TESTS} OVID_FUZZ=${OVID_FUZZ} OVID_BENCHMARKS=${OVID_BENCHMARKS} "
+message(STATUS "OVID_TESTS=${OVID_TESTS} OVID_FUZZ=${OVID_FUZZ} OVID_PTX_EMULATOR=${OVID_PTX_EMULATOR} "
+               "OVID_BENCHMARKS=${OVID_BENCHMARKS} "
                "OVID_WARNINGS_AS_ERRORS=${OVID_WARNINGS_AS_ERRORS} OVID_SANITIZE='${OVID_SANITIZE}' ccache=${OVID_CCACHE}")
