@@ -1,0 +1,36 @@
+#pragma once
+// What ld and st do, fixed at decoding.
+
+#include <cstdint>
+
+#include "tests/ptx_emulator/machine/access.h"
+#include "tests/ptx_emulator/machine/op.h"
+
+namespace ptx_emulator {
+
+// Op::a is the base address. `values`: the registers, one for each vector element; those of `_` are
+// scratch.
+struct MemoryRecord {
+  AccessForm form;
+  Place values[8];
+  std::uint32_t count = 1;
+  std::uint32_t element_bytes = 4;  // in memory: 1, 2, 4, 8 or 16
+  std::uint32_t lane_bytes = 4;     // of a register's lane: 4, 8 or 16
+  bool is_signed = false;           // loads extend the sign
+  std::uint32_t value_bytes = 4;    // of the register, for sign extension: 2, 4 or 8
+  bool address_32 = false;
+  bool acquires = false, releases = false;
+  std::int64_t offset = 0;  // added to the base
+};
+
+// Handlers for the frequent shapes: all lanes, or lanes side by side, in memory that was touched
+// lately. They fall back to load_general and store_general. nullptr where the record has another
+// shape.
+Handler fast_load(const MemoryRecord& record);
+Handler fast_store(const MemoryRecord& record);
+
+// Any record.
+const Op* load_general(Warp& warp, const Op* op);
+const Op* store_general(Warp& warp, const Op* op);
+
+}  // namespace ptx_emulator
