@@ -1,0 +1,20 @@
+# Writes OUTPUT: for every function that LIBRARY exports and whose name matches PATTERN, a weak one
+# that says its name and returns STATUS. A real definition beside it wins. Run as a script: cmake
+# -DREADELF=... -DLIBRARY=... -P this
+execute_process(COMMAND "${READELF}" --dyn-syms -W "${LIBRARY}" OUTPUT_VARIABLE table COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL " (FUNC|NOTYPE|IFUNC) +(GLOBAL|WEAK) +DEFAULT +[0-9]+ +${PATTERN}" rows "${table}")
+set(names "")
+foreach(row IN LISTS rows)
+  string(REGEX REPLACE "^.* " "" name "${row}")
+  list(APPEND names "${name}")
+endforeach()
+list(REMOVE_DUPLICATES names)
+list(SORT names)
+set(text "// Made by generate_absent.cmake from the names of ${SONAME}.\n#include <cstdio>\n\nnamespace {\n\n")
+string(APPEND text "int absent(const char* name) {\n  std::fprintf(stderr, \"ptx-emulator: %s is not implemented by")
+string(APPEND text " this stand-in of ${SONAME}\\n\", name);\n  return ${STATUS};\n}\n\n}  // namespace\n\nextern \"C\" {\n\n")
+foreach(name IN LISTS names)
+  string(APPEND text "__attribute__((weak, visibility(\"default\"))) int ${name}() { return absent(\"${name}\"); }\n")
+endforeach()
+string(APPEND text "\n}  // extern \"C\"\n")
+file(WRITE "${OUTPUT}" "${text}")
