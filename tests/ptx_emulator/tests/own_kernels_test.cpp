@@ -27,4 +27,15 @@ TEST_CASE("own kernels are right under three seeds with all checks on", "[ptx]")
   }
 }
 
+TEST_CASE("functions compiled for host and device give the same bits", "[ptx]") {
+  const auto path = program("both_sides");
+  if (!path) return;
+  for (const char* isa : {"", "avx2"}) {
+    const auto result = run_emulated({path->string()}, {std::string("PTX_EMULATOR_ISA=") + isa});
+    CAPTURE(isa, result.output, result.errors);
+    CHECK(result.exit_code == 0);
+    CHECK(result.errors.empty());
+  }
+}
+
 }  // namespace ptx_emulator::test
