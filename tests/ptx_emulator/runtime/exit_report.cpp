@@ -54,9 +54,14 @@ void report_at_exit(Runtime& runtime) {
   }
   if (!settings.counters_file.empty()) write_file(settings.counters_file, runtime.counters.json());
   if (runtime.num_reports() != 0) {
-    std::fprintf(stderr, "ptx-emulator: %llu report%s\n",
+    std::fprintf(stderr, "ptx-emulator: %llu report%s",
                  static_cast<unsigned long long>(runtime.num_reports()),
                  runtime.num_reports() == 1 ? "" : "s");
+    if (runtime.num_repeated_reports() != 0) {
+      std::fprintf(stderr, ", of which %llu repeat those above in later launches",
+                   static_cast<unsigned long long>(runtime.num_repeated_reports()));
+    }
+    std::fputc('\n', stderr);
   }
   if (!settings.summary_file.empty()) {
     write_file(settings.summary_file, std::to_string(runtime.num_reports()) + "\n");

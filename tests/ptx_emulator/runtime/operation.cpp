@@ -162,7 +162,11 @@ void run(Device& device, const KernelOperation& kernel) {
   launch.cooperative = kernel.cooperative;
   launch.number = ++runtime.num_launches;
   const LaunchResult result = device.machine().run(launch);
-  for (const Fault& fault : result.reports) runtime.report(fault.text());
+  for (const Fault& fault : result.reports) {
+    runtime.report(fault.text(), fault.kernel + "\n" +
+                                     std::to_string(static_cast<int>(fault.kind)) + "\n" +
+                                     std::to_string(fault.ptx_line));
+  }
   if (result.counters) runtime.counters.add(*result.counters);
   if (result.fault) throw ApiError(code_of(result.fault->kind), result.fault->text());
 }

@@ -127,10 +127,14 @@ std::string Runtime::describe(std::uint64_t address) const {
   return text;
 }
 
-void Runtime::report(const std::string& text) {
+void Runtime::report(const std::string& text, const std::string& key) {
   if (text.empty()) return;
   const std::lock_guard lock(report_mutex());
   ++num_reports_;
+  if (!key.empty() && !reported_keys_.insert(key).second) {
+    ++num_repeated_reports_;
+    return;
+  }
   std::fflush(stdout);
   std::fprintf(stderr, "ptx-emulator: %s\n", text.c_str());
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -54,16 +55,19 @@ class Runtime {
   // "16 bytes past the end of cudaMalloc of 4096 bytes (the 3rd allocation)"
   std::string describe(std::uint64_t address) const;
 
-  // Prints what a launch's checks or a fault said, and counts it.
-  void report(const std::string& text);
+  // Prints what a launch's checks or a fault said, and counts it. Of reports with the same `key` (not
+  // empty) only the first is printed: a race in a loop of launches is told once.
+  void report(const std::string& text, const std::string& key = "");
   std::uint64_t num_reports() const { return num_reports_; }
+  std::uint64_t num_repeated_reports() const { return num_repeated_reports_; }
   CounterReport counters;
   std::uint64_t num_launches = 0;
   std::uint64_t next_stream_id = 1, next_capture_id = 1;
 
  private:
   Runtime();
-  std::uint64_t num_reports_ = 0;
+  std::uint64_t num_reports_ = 0, num_repeated_reports_ = 0;
+  std::set<std::string> reported_keys_;
 };
 
 // One call of the interface: the lock, and which default stream a null handle means.
