@@ -94,9 +94,10 @@ class Counters {
 class CounterReport {
  public:
   void add(const Counters& launch);
-  // The bytes that the op would move at best, as its author states them; the report puts the sum of
-  // launches beside it.
-  void state_ideal_bytes(const std::string& kernel, std::uint64_t bytes_per_launch);
+  // The bytes that a launch of the kernel would move at best, as its author states them; the report
+  // puts them beside those moved. `kernel`: a whole name, or one without template arguments and
+  // parameters. False where no such kernel was launched.
+  bool state_ideal_bytes(const std::string& kernel, std::uint64_t bytes_per_launch);
   bool empty() const { return kernels_.empty(); }
   const std::vector<Counters>& kernels() const { return kernels_; }
 

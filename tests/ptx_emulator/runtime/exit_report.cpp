@@ -18,6 +18,21 @@ void write_file(const std::string& path, const std::string& text) {
   }
 }
 
+void write_counters(const Settings& settings, CounterReport& counters) {
+  for (const auto& [kernel, bytes] : settings.ideal_bytes) {
+    if (!counters.state_ideal_bytes(kernel, bytes)) {
+      std::fprintf(stderr, "ptx-emulator: PTX_EMULATOR_IDEAL names %s, which was not launched\n",
+                   kernel.c_str());
+    }
+  }
+  const std::string& path = settings.counters_file;
+  if (path == "-") {
+    std::fputs(counters.text().c_str(), stderr);
+  } else {
+    write_file(path, path.ends_with(".json") ? counters.json() : counters.text());
+  }
+}
+
 void list_leaks(const DeviceMemory& memory, const char* where) {
   std::uint64_t bytes = 0;
   std::uint64_t count = 0;
@@ -52,7 +67,7 @@ void report_at_exit(Runtime& runtime) {
     for (const auto& device : runtime.devices) list_leaks(device->memory(), "device memory");
     list_leaks(runtime.host_memory, "host memory");
   }
-  if (!settings.counters_file.empty()) write_file(settings.counters_file, runtime.counters.json());
+  if (!settings.counters_file.empty()) write_counters(settings, runtime.counters);
   if (runtime.num_reports() != 0) {
     std::fprintf(stderr, "ptx-emulator: %llu report%s",
                  static_cast<unsigned long long>(runtime.num_reports()),

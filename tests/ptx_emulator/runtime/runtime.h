@@ -55,8 +55,8 @@ class Runtime {
   // "16 bytes past the end of cudaMalloc of 4096 bytes (the 3rd allocation)"
   std::string describe(std::uint64_t address) const;
 
-  // Prints what a launch's checks or a fault said, and counts it. Of reports with the same `key` (not
-  // empty) only the first is printed: a race in a loop of launches is told once.
+  // Prints what a launch's checks or a fault said, and counts it. Of reports with the same `key`
+  // (not empty) only the first is printed: a race in a loop of launches is told once.
   void report(const std::string& text, const std::string& key = "");
   std::uint64_t num_reports() const { return num_reports_; }
   std::uint64_t num_repeated_reports() const { return num_repeated_reports_; }

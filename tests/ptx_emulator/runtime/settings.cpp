@@ -50,6 +50,24 @@ bool flag(const char* name) {
   return true;
 }
 
+// "layernorm=4096;fill=128"
+std::vector<std::pair<std::string, std::uint64_t>> ideal_bytes() {
+  const char* const name = "PTX_EMULATOR_IDEAL";
+  const std::string text = variable(name);
+  std::vector<std::pair<std::string, std::uint64_t>> result;
+  std::istringstream entries(text);
+  for (std::string entry; std::getline(entries, entry, ';');) {
+    const std::size_t equals = entry.rfind('=');
+    const std::string bytes = equals == std::string::npos ? "" : entry.substr(equals + 1);
+    if (equals == 0 || bytes.empty() || bytes.size() > 18 ||
+        bytes.find_first_not_of("0123456789") != std::string::npos) {
+      refuse(name, text, "KERNEL=BYTES, several separated by semicolons");
+    }
+    result.emplace_back(entry.substr(0, equals), std::stoull(bytes));
+  }
+  return result;
+}
+
 Checks checks() {
   const char* const name = "PTX_EMULATOR_CHECK";
   Checks checks;
@@ -99,6 +117,7 @@ Settings read_settings() {
   settings.machine.watchdog_seconds = seconds("PTX_EMULATOR_WATCHDOG");
   settings.counters_file = variable("PTX_EMULATOR_COUNTERS");
   settings.machine.counters = !settings.counters_file.empty();
+  settings.ideal_bytes = ideal_bytes();
   settings.machine.max_faults = 16;
   settings.summary_file = variable("PTX_EMULATOR_SUMMARY");
   settings.list_unsupported = flag("PTX_EMULATOR_LIST_UNSUPPORTED");

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/ptx_emulator/machine/launch.h"
 
@@ -16,8 +18,12 @@ struct Settings {
   int num_devices = 1;
   std::uint64_t memory_bytes = 0;  // of each device; 0: what the device played has
   MachineOptions machine;
-  std::string counters_file;  // empty: no counters
-  std::string summary_file;   // where the number of reports is written when the process ends
+  // Empty: no counters. JSON where the name ends in .json, else a text; "-": the text to standard
+  // error.
+  std::string counters_file;
+  // Bytes that a launch of a kernel would move at best, by the kernel's name.
+  std::vector<std::pair<std::string, std::uint64_t>> ideal_bytes;
+  std::string summary_file;  // where the number of reports is written when the process ends
   bool list_unsupported = false;
   bool report_leaks = false;
   bool eager = false;  // work runs when it is queued

@@ -71,4 +71,21 @@ TEST_CASE("every access to memory names its source", "[ptx]") {
   }
 }
 
+TEST_CASE("the text of the counters puts a stated ideal beside the bytes moved", "[ptx]") {
+  const auto path = program("vector_add");
+  if (!path) return;
+  const auto result =
+      run_emulated({path->string()},
+                   {"PTX_EMULATOR_COUNTERS=-", "PTX_EMULATOR_IDEAL=vector_add=1200036;none=1"});
+  CAPTURE(result.errors);
+  CHECK(result.exit_code == 0);
+  CHECK(result.errors.find("stated ideal: 1200036 bytes; 1.000 times that moved") !=
+        std::string::npos);
+  CHECK(result.errors.find("IDEAL names none, which was not launched") != std::string::npos);
+  const auto refused =
+      run_emulated({path->string()}, {"PTX_EMULATOR_COUNTERS=-", "PTX_EMULATOR_IDEAL=vector_add"});
+  CHECK(refused.exit_code == 2);
+  CHECK(refused.errors.find("KERNEL=BYTES") != std::string::npos);
+}
+
 }  // namespace ptx_emulator::test

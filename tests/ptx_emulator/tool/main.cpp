@@ -17,7 +17,9 @@ constexpr const char* kHelp =
                          (default: memory,sync)
       --seed N           order of blocks, warps and queued work; 0, the default, is the plain order
       --seeds N          runs the program N times, with the seeds from --seed on
-      --counters FILE    counts instructions, sectors, bank conflicts, ... into a JSON file
+      --counters FILE    counts instructions, sectors, bank conflicts, ...: JSON where the name
+                         ends in .json, else a text; - prints the text at the end
+      --ideal KERNEL=BYTES[;...]  what a launch would move at best, for the counters
       --device NAME      a100 (default) or h100
       --threads N        host threads (default: one for each core)
       --watchdog SECONDS a kernel that runs longer is reported as an endless loop

@@ -45,11 +45,10 @@ std::uint64_t number(const std::string& option, const std::string& text, std::ui
 
 RunOptions parse_options(const Words& words) {
   // The runtime judges the values of these itself; it knows what they mean.
-  const std::pair<const char*, const char*> passed_on[] = {{"--check", "PTX_EMULATOR_CHECK"},
-                                                           {"--threads", "PTX_EMULATOR_THREADS"},
-                                                           {"--watchdog", "PTX_EMULATOR_WATCHDOG"},
-                                                           {"--memory", "PTX_EMULATOR_MEMORY"},
-                                                           {"--devices", "PTX_EMULATOR_DEVICES"}};
+  const std::pair<const char*, const char*> passed_on[] = {
+      {"--check", "PTX_EMULATOR_CHECK"},       {"--threads", "PTX_EMULATOR_THREADS"},
+      {"--watchdog", "PTX_EMULATOR_WATCHDOG"}, {"--memory", "PTX_EMULATOR_MEMORY"},
+      {"--devices", "PTX_EMULATOR_DEVICES"},   {"--ideal", "PTX_EMULATOR_IDEAL"}};
   const std::pair<const char*, const char*> flags[] = {
       {"--eager", "PTX_EMULATOR_EAGER"},
       {"--leaks", "PTX_EMULATOR_LEAKS"},
@@ -86,7 +85,7 @@ RunOptions parse_options(const Words& words) {
     } else if (options.value("--seed", value)) {
       result.seed = number("--seed", value, std::uint64_t{1} << 62);
     } else if (options.value("--counters", value)) {
-      result.counters = fs::absolute(value).string();
+      result.counters = value == "-" ? value : fs::absolute(value).string();
     } else if (options.at_operand()) {
       break;
     }

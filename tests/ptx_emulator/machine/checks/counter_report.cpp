@@ -158,8 +158,21 @@ void CounterReport::add(const Counters& launch) {
   }
 }
 
-void CounterReport::state_ideal_bytes(const std::string& kernel, std::uint64_t bytes_per_launch) {
-  stated_[kernel] = bytes_per_launch;
+bool CounterReport::state_ideal_bytes(const std::string& kernel, std::uint64_t bytes_per_launch) {
+  bool found = false;
+  for (const Counters& one : kernels_) {
+    // Of a template the demangled name begins with its result.
+    const std::string_view whole(one.kernel);
+    const std::string_view name = whole.substr(whole.starts_with("void ") ? 5 : 0);
+    const bool is_it =
+        whole == kernel ||
+        (name.starts_with(kernel) && (name.size() == kernel.size() || name[kernel.size()] == '(' ||
+                                      name[kernel.size()] == '<'));
+    if (!is_it) continue;
+    stated_[one.kernel] = bytes_per_launch;
+    found = true;
+  }
+  return found;
 }
 
 std::string CounterReport::json() const {
