@@ -72,7 +72,7 @@ class Counters {
   std::uint64_t launches = 1;
   std::uint64_t blocks = 0, threads_per_block = 0;  // of the last launch
   std::uint64_t shared_bytes = 0;                   // a block
-  std::uint32_t registers = 0;                      // the estimate of Code::num_registers
+  std::uint32_t registers = 0;                      // registers_estimate()
   double seconds = 0;                               // of emulation
   std::vector<LineCount> lines;                     // ascending by function and PTX line
   // Distinct 32-byte sectors of global memory read and written, in bytes: what a perfect cache

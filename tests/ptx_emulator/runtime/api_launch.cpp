@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tests/ptx_emulator/machine/occupancy.h"
 #include "tests/ptx_emulator/runtime/kernel_launch.h"
 #include "tests/ptx_emulator/runtime/thread_state.h"
 
@@ -116,7 +117,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* fu
     *attributes = {};
     attributes->sharedSizeBytes = code.static_shared_bytes;
     attributes->localSizeBytes = code.local_bytes;
-    attributes->numRegs = registers_estimate(code);
+    attributes->numRegs = static_cast<int>(registers_estimate(code));
     std::uint64_t most = 1;
     for (const std::uint32_t extent : code.function->bounds.max_threads) {
       most *= std::max(1u, extent);

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "tests/ptx_emulator/machine/observer.h"
+#include "tests/ptx_emulator/machine/occupancy.h"
 #include "tests/ptx_emulator/runtime/runtime.h"
 
 namespace ptx_emulator {
@@ -40,40 +41,21 @@ Machine& Device::machine() {
   return *machine_;
 }
 
-int registers_estimate(const Code& code) {
-  // The compiler keeps to what the largest block allows: 65,536 registers, handed out to warps by
-  // 256.
-  const ptx::LaunchBounds& bounds = code.function->bounds;
-  std::uint64_t threads = 1;
-  for (int i = 0; i < 3; ++i) {
-    threads *= std::max({std::uint64_t{1}, std::uint64_t{bounds.max_threads[i]},
-                         std::uint64_t{bounds.required_threads[i]}});
-  }
-  threads = std::clamp<std::uint64_t>((threads + 31) / 32 * 32, 32, 1024);
-  const std::uint64_t blocks = std::max<std::uint64_t>(1, bounds.min_blocks);
-  const std::uint64_t most = std::max<std::uint64_t>(16, 65536 / (threads * blocks) / 8 * 8);
-  return static_cast<int>(
-      std::clamp<std::uint64_t>(code.num_registers + 8, 16, std::min<std::uint64_t>(255, most)));
-}
-
 int resident_blocks(const Device& device, const Code& code, int block_threads,
                     std::uint64_t dynamic_shared_bytes) {
   const cudaDeviceProp& p = device.properties();
+  const std::uint64_t shared_bytes = code.static_shared_bytes + dynamic_shared_bytes;
   if (block_threads <= 0 || block_threads > p.maxThreadsPerBlock) return 0;
-  const std::uint64_t warps = (static_cast<std::uint64_t>(block_threads) + 31) / 32;
-  // An estimate of registers must not refuse a block that the compiler would have made room for.
-  const std::uint64_t fitting = 65536 / (warps * 32) / 8 * 8;
-  const std::uint64_t registers =
-      std::min<std::uint64_t>(static_cast<std::uint64_t>(registers_estimate(code)), fitting);
-  const std::uint64_t warp_registers = (registers * 32 + 255) / 256 * 256;
-  std::uint64_t blocks = static_cast<std::uint64_t>(p.maxBlocksPerMultiProcessor);
-  blocks = std::min(blocks, static_cast<std::uint64_t>(p.maxThreadsPerMultiProcessor) / 32 / warps);
-  blocks = std::min(blocks, 65536 / (warp_registers * warps));
-  const std::uint64_t shared =
-      code.static_shared_bytes + dynamic_shared_bytes + p.reservedSharedMemPerBlock;
-  if (code.static_shared_bytes + dynamic_shared_bytes > p.sharedMemPerBlockOptin) return 0;
-  blocks = std::min(blocks, p.sharedMemPerMultiprocessor / ((shared + 127) / 128 * 128));
-  return static_cast<int>(blocks);
+  if (shared_bytes > p.sharedMemPerBlockOptin) return 0;
+  const Multiprocessor limits{
+      .threads = static_cast<std::uint64_t>(p.maxThreadsPerMultiProcessor),
+      .blocks = static_cast<std::uint64_t>(p.maxBlocksPerMultiProcessor),
+      .registers = static_cast<std::uint64_t>(p.regsPerMultiprocessor),
+      .shared_bytes = p.sharedMemPerMultiprocessor,
+      .reserved_shared_bytes = p.reservedSharedMemPerBlock,
+  };
+  return static_cast<int>(
+      resident_blocks(limits, code, static_cast<std::uint64_t>(block_threads), shared_bytes));
 }
 
 }  // namespace ptx_emulator

@@ -53,7 +53,5 @@ class Device {
 // How many blocks of this kernel an SM holds at once; 0 where one does not fit.
 int resident_blocks(const Device& device, const Code& code, int block_threads,
                     std::uint64_t dynamic_shared_bytes);
-// Registers of a thread as the compiler would bound them; an estimate.
-int registers_estimate(const Code& code);
 
 }  // namespace ptx_emulator

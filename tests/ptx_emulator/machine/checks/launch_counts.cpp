@@ -4,6 +4,8 @@
 #include <bit>
 #include <tuple>
 
+#include "tests/ptx_emulator/machine/occupancy.h"
+
 namespace ptx_emulator::checks {
 
 namespace {
@@ -15,30 +17,15 @@ bool writes(AccessKind kind) {
   return kind != AccessKind::kRead && kind != AccessKind::kAsyncRead;
 }
 
-// What one multiprocessor of the device played holds. Source: CUDA C++ programming guide, compute
-// capabilities.
-struct Multiprocessor {
-  std::uint64_t number, threads, shared_bytes, blocks, registers;
-};
-Multiprocessor multiprocessor_of(std::uint32_t architecture) {
-  if (architecture >= 90) return {132, 2048, 228 * 1024, 32, 65536};
-  return {108, 2048, 164 * 1024, 32, 65536};
-}
-
-void fill_occupancy(Counters& counters, std::uint32_t architecture) {
-  constexpr std::uint64_t kReservedShared = 1024;  // of each block, by the system
-  const Multiprocessor limits = multiprocessor_of(architecture);
-  const std::uint64_t warps = (counters.threads_per_block + 31) / 32;
-  const std::uint64_t registers =
-      std::clamp<std::uint64_t>((counters.registers + 7) / 8 * 8, 16, 255);
-  std::uint64_t resident =
-      std::min(limits.blocks, limits.threads / std::max<std::uint64_t>(1, warps * 32));
-  resident = std::min(resident, limits.shared_bytes / (counters.shared_bytes + kReservedShared));
-  resident = std::min(resident, limits.registers / (registers * warps * 32));
-  resident = std::max<std::uint64_t>(resident, 1);
-  counters.resident_blocks = resident * limits.number;
+void fill_occupancy(Counters& counters, const Code& code, std::uint32_t architecture) {
+  const bool is_hopper = architecture >= 90;
+  const Multiprocessor limits{.shared_bytes = is_hopper ? 228 * 1024U : 164 * 1024U};
+  const std::uint64_t resident = std::max<std::uint64_t>(
+      1, resident_blocks(limits, code, counters.threads_per_block, counters.shared_bytes));
+  counters.resident_blocks = resident * (is_hopper ? 132 : 108);
   counters.waves =
       static_cast<double>(counters.blocks) / static_cast<double>(counters.resident_blocks);
+  const std::uint64_t warps = (counters.threads_per_block + 31) / 32;
   counters.occupancy =
       static_cast<double>(resident * warps * 32) / static_cast<double>(limits.threads);
 }
@@ -125,10 +112,10 @@ std::shared_ptr<Counters> make_counters(const Launch& launch, const MachineOptio
   counters->threads_per_block = launch.block.count();
   counters->shared_bytes =
       std::uint64_t{launch.kernel->static_shared_bytes} + launch.dynamic_shared_bytes;
-  counters->registers = launch.kernel->num_registers;
+  counters->registers = registers_estimate(*launch.kernel);
   counters->distinct_bytes_read = read.bytes();
   counters->distinct_bytes_written = written.bytes();
-  fill_occupancy(*counters, options.architecture);
+  fill_occupancy(*counters, *launch.kernel, options.architecture);
   for (const Code* code : launch.program->functions()) {
     for (const Op& op : code->ops) {
       const OpIndex::Entry entry = index.find(&op);
