@@ -114,5 +114,13 @@ int main(int argc, char** argv) {
     const double two = measure(memory, products, test, 2).launches_per_second * flops / 1e9;
     std::printf("%-12s %10.1f %10.1f %8.2f   GFLOP/s, mma bf16\n", "products", one, two, two / one);
   }
+  if (only.empty() || only == "wgmma") {
+    const Program groups(ptx::parse(group_product_kernel(), "groups"), memory);
+    const Case test{"products", {8}, {128}, {50, a}};
+    const double flops = 8.0 * 50 * kGroupProducts * kGroupProductFlops;
+    const double one = measure(memory, groups, test, 1).launches_per_second * flops / 1e9;
+    const double two = measure(memory, groups, test, 2).launches_per_second * flops / 1e9;
+    std::printf("%-12s %10.1f %10.1f %8.2f   GFLOP/s, wgmma bf16\n", "wgmma", one, two, two / one);
+  }
   return 0;
 }

@@ -128,6 +128,10 @@ std::byte* shared_pointer(const Warp& warp, const Request& request) {
             "shared memory of a block of the cluster that has ended");
     }
   }
+  if (offset >= kReservedShared && offset - kReservedShared < kReservedSharedBytes &&
+      request.bytes <= kReservedSharedBytes - (offset - kReservedShared)) {
+    return block->reserved_shared + (offset - kReservedShared);
+  }
   if (offset >= block->shared_bytes || request.bytes > block->shared_bytes - offset) {
     fault(FaultKind::kOutOfBounds, request,
           "beyond the " + std::to_string(block->shared_bytes) +

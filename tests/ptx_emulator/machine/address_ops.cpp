@@ -6,6 +6,7 @@
 #include "tests/ptx_emulator/machine/function_decoder.h"
 #include "tests/ptx_emulator/machine/lane_memory.h"
 #include "tests/ptx_emulator/machine/memory_families.h"
+#include "tests/ptx_emulator/machine/memory_record.h"
 
 namespace ptx_emulator {
 namespace {
@@ -92,7 +93,9 @@ void decode_cvta(Assembler& assembler) {
   const Place from = assembler.source(1, ptx::Type::kU64);
   const Place to = assembler.destination(0, ptx::Type::kU64);
   const auto* kept = assembler.keep(window);
-  Op& op = assembler.emit(instruction.has("to") ? subtract_window : add_window);
+  Op& op = assembler.emit(window == 0             ? copy_addresses
+                          : instruction.has("to") ? subtract_window
+                                                  : add_window);
   op.a = from;
   op.d = to;
   op.extra = kept;
@@ -257,12 +260,16 @@ std::span<const OpcodeEntry> memory_opcodes() {
       {"st", decode_st,
        "st{.weak,.volatile,.relaxed,.release}{.scope}{.global,.shared,.local,.param}{.cache}{.v2,."
        "v4,.v8}"
-       ".{b,u,s,f}{8,16,32,64,128}"},
+       ".{b,u,s,f}{8,16,32,64,128}\n"
+       "st.async{.weak}.shared::cluster.mbarrier::complete_tx::bytes{.v2,.v4}.{b,u,s,f}{32,64}"},
       {"atom", decode_atom,
        "atom{.sem}{.scope}{.global,.shared}.{add,min,max,inc,dec,and,or,xor,exch,cas}{.noftz}{.v2,."
        "v4,.v8}"
        ".{b16,b32,b64,b128,u32,u64,s32,s64,f16,f16x2,bf16,bf16x2,f32,f64}"},
-      {"red", decode_red, "red: as atom, without a result"},
+      {"red", decode_red,
+       "red: as atom, without a result\n"
+       "red.async{.relaxed.cluster}.shared::cluster.mbarrier::complete_tx::bytes."
+       "{add,min,max,inc,dec,and,or,xor}.type"},
       {"cvta", decode_cvta, "cvta{.to}.{global,shared,local,const,param}.u64"},
       {"isspacep", decode_isspacep, "isspacep.{global,shared,local,const,param}"},
       {"mapa", decode_mapa, "mapa{.shared::cluster}.{u32,u64}"},

@@ -89,6 +89,14 @@ inline WarpAsync& async_of(Warp& warp) {
   return *warp.async;
 }
 
+// Whether products of the warp are under way, and its instructions must be looked at before they
+// run.
+inline bool has_products(const Warp& warp) {
+  return warp.async && !warp.async->products.empty();
+}
+// Throws DeviceFault where `op` reads an accumulator of a product that is under way.
+void check_early_read(const Warp& warp, const Op* op);
+
 // Called by the block scheduler when the last warp of a block (of a cluster: of all its blocks) has
 // ended, and before its shared memory is given away: carries out what writes global memory, forgets
 // the rest. Does nothing for warps without asynchronous work. Throws DeviceFault where a matrix

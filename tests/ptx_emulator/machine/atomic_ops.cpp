@@ -10,6 +10,7 @@
 #include "tests/ptx_emulator/machine/function_decoder.h"
 #include "tests/ptx_emulator/machine/lane_memory.h"
 #include "tests/ptx_emulator/machine/memory_families.h"
+#include "tests/ptx_emulator/machine/tensor/opcodes.h"
 
 namespace ptx_emulator {
 namespace {
@@ -156,7 +157,6 @@ void take_parts(Assembler& assembler, const ptx::Operand& operand, ptx::Type typ
 
 void decode(Assembler& assembler, bool has_result) {
   const ptx::Instruction& instruction = assembler.instruction();
-  if (instruction.has("async")) Assembler::unsupported("asynchronous reductions");
   AtomicRecord record;
   ptx::Type type = ptx::Type::kNone;
   const std::string operation = read_words(instruction, record, type);
@@ -199,6 +199,7 @@ void decode_atom(Assembler& assembler) {
   decode(assembler, true);
 }
 void decode_red(Assembler& assembler) {
+  if (assembler.instruction().has("async")) return tensor::decode_red_async(assembler);
   decode(assembler, false);
 }
 

@@ -84,6 +84,7 @@ struct Block {
   std::uint32_t index[3] = {0, 0, 0};
   std::uint32_t rank = 0;  // in the cluster
   std::byte* shared = nullptr;
+  std::byte* reserved_shared = nullptr;  // kReservedSharedBytes
   std::uint32_t shared_bytes = 0;
   std::uint32_t live_warps = 0;
   std::uint32_t live_threads = 0;

@@ -55,6 +55,9 @@ struct Code {
     return reinterpret_cast<std::byte*>((address + 63) / 64 * 64);
   }
   std::vector<std::shared_ptr<const void>> records;
+  // By instruction, the frame offsets of the registers that it reads; of functions with wgmma only,
+  // whose accumulators are not there before a wait.
+  std::vector<std::vector<std::int32_t>> reads;
   std::vector<std::string> unsupported;  // "line 12: tcgen05.mma...: why", in the order of the text
 };
 

@@ -17,6 +17,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "tests/ptx_emulator/machine/warp.h"
+
 namespace ptx_emulator {
 namespace {
 
@@ -34,21 +36,24 @@ constexpr std::uint64_t kMostGapBytes = std::uint64_t{4} << 20;
 // warp.h and from where the system puts libraries.
 constexpr std::uint64_t kFirstView = 0x2000'0000'0000u;
 constexpr std::uint64_t kViewStride = kMostReservedBytes;
+constexpr std::uint64_t kNumPlaces = 48;
+static_assert(kFirstView + kNumPlaces * kViewStride < kSharedWindow);
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Maps at the next fixed place, or anywhere where that is taken. MAP_FAILED where nothing is free.
+// Maps at the next fixed place, or anywhere where all are taken. MAP_FAILED where nothing is free.
 void* map_view(std::uint64_t bytes, int protection, int flags, int descriptor) {
   static std::atomic<std::uint64_t> next{0};
-  const std::uint64_t wish = kFirstView + kViewStride * next.fetch_add(1);
-  void* view = mmap(reinterpret_cast<void*>(wish), bytes, protection,
-                    flags | MAP_FIXED_NOREPLACE | MAP_NORESERVE, descriptor, 0);
-  if (view == MAP_FAILED) {
-    view = mmap(nullptr, bytes, protection, flags | MAP_NORESERVE, descriptor, 0);
+  for (std::uint64_t i = 0; i < kNumPlaces; ++i) {
+    const std::uint64_t wish = kFirstView + kViewStride * (next.fetch_add(1) % kNumPlaces);
+    void* view = mmap(reinterpret_cast<void*>(wish), bytes, protection,
+                      flags | MAP_FIXED_NOREPLACE | MAP_NORESERVE, descriptor, 0);
+    if (view != MAP_FAILED) return view;
+    if (errno != EEXIST) break;
   }
-  return view;
+  return mmap(nullptr, bytes, protection, flags | MAP_NORESERVE, descriptor, 0);
 }
 
 // Address space that allocations are cut from, page by page, with a table from pages to

@@ -93,9 +93,28 @@ void FunctionDecoder::decode() {
   find_opcode("ret")->decode(*this);
   patch();
   write_constants();
+  const auto is_product = [](const ptx::Instruction& i) { return i.opcode == "wgmma"; };
+  if (std::any_of(function_.instructions.begin(), function_.instructions.end(), is_product)) {
+    for (const ptx::Instruction& instruction : function_.instructions)
+      code_.reads.push_back(registers_read(instruction, frame_));
+  }
   code_.frame_bytes =
       static_cast<std::uint32_t>(align_up(frame_.bytes + most_temporary_bytes_, 64));
   instruction_ = nullptr;
+}
+
+// mov of a special register, straight into its destination.
+bool FunctionDecoder::decode_special_move() {
+  using Kind = ptx::Operand::Kind;
+  const std::vector<ptx::Operand>& operands = instruction_->operands;
+  if (instruction_->opcode != "mov" || !instruction_->guard.empty() || operands.size() != 2 ||
+      operands[0].kind != Kind::kRegister || operands[1].kind != Kind::kSpecial ||
+      operands[0].name.empty() || instruction_->modifiers.size() != 1)
+    return false;
+  const auto type = ptx::type_named(instruction_->modifiers[0]);
+  if (!type || (ptx::bits_of(*type) != 32 && ptx::bits_of(*type) != 64)) return false;
+  emit_special_register(*this, operands[1].name, destination(operands[0], *type), *type);
+  return true;
 }
 
 void FunctionDecoder::decode_instruction(std::uint32_t index) {
@@ -108,7 +127,7 @@ void FunctionDecoder::decode_instruction(std::uint32_t index) {
   try {
     const OpcodeEntry* entry = find_opcode(instruction_->opcode);
     if (entry == nullptr) unsupported("unknown instruction");
-    entry->decode(*this);
+    if (!decode_special_move()) entry->decode(*this);
   } catch (const UnsupportedInstruction& reason) {
     code_.ops.resize(ops);
     code_.op_lines.resize(ops);

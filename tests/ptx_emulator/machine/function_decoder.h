@@ -82,6 +82,7 @@ class FunctionDecoder final : public Assembler {
 
  private:
   void decode_instruction(std::uint32_t index);
+  bool decode_special_move();
   void find_joins();
   void patch();
   void write_constants();

@@ -10,6 +10,7 @@
 #include "tests/ptx_emulator/machine/lane_memory.h"
 #include "tests/ptx_emulator/machine/memory_families.h"
 #include "tests/ptx_emulator/machine/memory_record.h"
+#include "tests/ptx_emulator/machine/tensor/opcodes.h"
 
 namespace ptx_emulator {
 namespace {
@@ -124,9 +125,7 @@ const Op* store_general(Warp& warp, const Op* op) {
   return op + 1;
 }
 
-namespace {
-
-// ld.param of a kernel: the same for all lanes. `small`: the offset.
+// ld.param of a kernel: the same for all lanes.
 const Op* load_parameter(Warp& warp, const Op* op) {
   const auto& record = *static_cast<const MemoryRecord*>(op->extra);
   const std::uint32_t lanes = lanes_of(warp, op);
@@ -150,6 +149,8 @@ const Op* load_parameter(Warp& warp, const Op* op) {
   }
   return op + 1;
 }
+
+namespace {
 
 bool is_hint(const std::string& modifier) {
   static constexpr std::array<std::string_view, 19> kHints = {
@@ -247,7 +248,6 @@ MemoryRecord make_record(Assembler& assembler, const Words& words, bool is_load)
 
 void decode_access(Assembler& assembler, bool is_load) {
   auto& decoder = static_cast<FunctionDecoder&>(assembler);
-  if (assembler.instruction().has("async")) Assembler::unsupported("asynchronous stores");
   const Words words = read_words(assembler.instruction());
   MemoryRecord record = make_record(assembler, words, is_load);
   const ptx::Operand& address = assembler.operand(is_load ? 1 : 0);
@@ -267,7 +267,8 @@ void decode_access(Assembler& assembler, bool is_load) {
         if (!is_load) Assembler::unsupported("a store to a kernel's parameter");
         record.offset = static_cast<std::int64_t>(at.value + offset);
         const auto* kept = assembler.keep(record);
-        assembler.emit(load_parameter).extra = kept;
+        const Handler fast = fast_parameter(record);
+        assembler.emit(fast != nullptr ? fast : load_parameter).extra = kept;
         return;
       }
       if (at.kind != ResolvedSymbol::Kind::kLocal)
@@ -295,6 +296,7 @@ void decode_ld(Assembler& assembler) {
   decode_access(assembler, true);
 }
 void decode_st(Assembler& assembler) {
+  if (assembler.instruction().has("async")) return tensor::decode_st_async(assembler);
   decode_access(assembler, false);
 }
 

@@ -23,14 +23,21 @@ struct MemoryRecord {
   std::int64_t offset = 0;  // added to the base
 };
 
-// Handlers for the frequent shapes: all lanes, or lanes side by side, in memory that was touched
-// lately. They fall back to load_general and store_general. nullptr where the record has another
-// shape.
+// Handlers for the frequent shapes, in memory that was touched lately: lanes side by side, lanes
+// that read one place, and lanes anywhere, all of them or some. They fall back to load_general and
+// store_general. nullptr where the record has another shape.
 Handler fast_load(const MemoryRecord& record);
 Handler fast_store(const MemoryRecord& record);
+
+// The same for ld.param of a kernel's parameter.
+Handler fast_parameter(const MemoryRecord& record);
+
+// d = a, 64 bits: addresses that are the same in two spaces.
+const Op* copy_addresses(Warp& warp, const Op* op);
 
 // Any record.
 const Op* load_general(Warp& warp, const Op* op);
 const Op* store_general(Warp& warp, const Op* op);
+const Op* load_parameter(Warp& warp, const Op* op);
 
 }  // namespace ptx_emulator

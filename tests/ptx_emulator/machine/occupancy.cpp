@@ -4,6 +4,11 @@
 
 namespace ptx_emulator {
 
+DeviceLimits device_limits(std::uint32_t architecture) {
+  if (architecture >= 90) return {132, {.shared_bytes = 228 * 1024U}};
+  return {108, {.shared_bytes = 164 * 1024U}};
+}
+
 std::uint32_t registers_estimate(const Code& code) {
   // The compiler keeps to what the largest block allows: 65,536 registers, handed out to warps by
   // 256.

@@ -17,6 +17,13 @@ struct Multiprocessor {
   std::uint64_t reserved_shared_bytes = 1024;  // of each block, by the system
 };
 
+// The device that is played. Source: NVIDIA's white papers of the A100 and H100 architectures.
+struct DeviceLimits {
+  std::uint32_t multiprocessors = 0;
+  Multiprocessor each;
+};
+DeviceLimits device_limits(std::uint32_t architecture);
+
 // Registers of a thread as the compiler would bound them; an estimate, for PTX has none.
 std::uint32_t registers_estimate(const Code& code);
 

@@ -80,8 +80,10 @@ void ProgramLayout::write_initial_values() {
     if (place.bytes == 0 || place.bytes != variable.size_bytes()) continue;
     std::byte* bytes = memory_.host_pointer(place.address, place.bytes);
     std::memset(bytes, 0, place.bytes);
-    std::memcpy(bytes, variable.initial.data(),
-                std::min<std::uint64_t>(variable.initial.size(), place.bytes));
+    if (!variable.initial.empty()) {
+      std::memcpy(bytes, variable.initial.data(),
+                  std::min<std::uint64_t>(variable.initial.size(), place.bytes));
+    }
     for (const ptx::Variable::Relocation& relocation : variable.relocations) {
       const auto target = globals_.find(relocation.symbol);
       if (target == globals_.end()) {

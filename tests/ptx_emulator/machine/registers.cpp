@@ -226,6 +226,35 @@ bool writes_first_operand(std::string_view opcode) {
   return kWriters.contains(opcode);
 }
 
+namespace {
+
+void collect_offsets(const ptx::Operand& operand, const RegisterFrame& frame,
+                     std::vector<std::int32_t>& offsets) {
+  const bool is_register =
+      operand.kind == ptx::Operand::Kind::kRegister ||
+      (operand.kind == ptx::Operand::Kind::kAddress && operand.base_is_register);
+  if (const auto found = frame.slots.find(operand.name); is_register && found != frame.slots.end())
+    offsets.push_back(found->second.offset);
+  for (const ptx::Operand& part : operand.parts) collect_offsets(part, frame, offsets);
+}
+
+}  // namespace
+
+std::vector<std::int32_t> registers_read(const ptx::Instruction& instruction,
+                                         const RegisterFrame& frame) {
+  std::vector<std::int32_t> offsets;
+  if (const auto guard = frame.slots.find(instruction.guard); guard != frame.slots.end())
+    offsets.push_back(guard->second.offset);
+  for (std::size_t i = 0; i < instruction.operands.size(); ++i) {
+    const ptx::Operand& operand = instruction.operands[i];
+    const bool is_result = i == 0 && operand.kind != ptx::Operand::Kind::kAddress &&
+                           (writes_first_operand(instruction.opcode) ||
+                            instruction.opcode == "wgmma" || instruction.opcode == "call");
+    if (!is_result) collect_offsets(operand, frame, offsets);
+  }
+  return offsets;
+}
+
 RegisterFrame place_registers(const ptx::Function& function, const ControlFlow& flow) {
   Registers registers(function);
   std::vector<Uses> uses;

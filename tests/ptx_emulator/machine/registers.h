@@ -35,6 +35,11 @@ inline std::uint32_t slot_bytes(std::uint32_t bits) {
   return bits == 1 ? 4u : bits <= 32 ? 128u : bits <= 64 ? 256u : 512u;
 }
 
+// Frame offsets of the registers that an instruction reads. Accumulators of wgmma are not counted:
+// the products that are under way know each other.
+std::vector<std::int32_t> registers_read(const ptx::Instruction& instruction,
+                                         const RegisterFrame& frame);
+
 // Whether the first operand of this opcode is what it writes.
 bool writes_first_operand(std::string_view opcode);
 

@@ -1,11 +1,13 @@
 // Special registers: %tid, %ctaid, %laneid and the like.
 
 #include <chrono>
+#include <cstring>
 #include <string_view>
 #include <unordered_map>
 
 #include "tests/ptx_emulator/machine/block.h"
 #include "tests/ptx_emulator/machine/function_decoder.h"
+#include "tests/ptx_emulator/machine/occupancy.h"
 
 namespace ptx_emulator {
 namespace {
@@ -69,6 +71,11 @@ std::uint64_t number_of_clusters(const Warp& warp, std::uint32_t) {
 
 std::uint64_t zero(const Warp&, std::uint32_t) {
   return 0;
+}
+// The second half of the system's shared memory is what cooperative groups take.
+template <std::uint32_t kOffset>
+std::uint64_t reserved_shared(const Warp&, std::uint32_t) {
+  return kReservedShared + kOffset;
 }
 
 struct Special {
@@ -134,7 +141,7 @@ const std::unordered_map<std::string_view, Special>& specials() {
        {[](const Warp& w, std::uint32_t) -> std::uint64_t { return w.block->worker; }, 32}},
       {"%nsmid",
        {[](const Warp& w, std::uint32_t) -> std::uint64_t {
-          return grid(w).options->architecture >= 90 ? 132 : 108;
+          return device_limits(grid(w).options->architecture).multiprocessors;
         },
         32}},
       {"%gridid",
@@ -160,9 +167,12 @@ const std::unordered_map<std::string_view, Special>& specials() {
       {"%envreg2",
        {[](const Warp& w, std::uint32_t) -> std::uint64_t { return grid(w).grid_workspace; }, 32}},
       {"%current_graph_exec", {zero, 64}},
-      {"%reserved_smem_offset_begin", {zero, 32}},
-      {"%reserved_smem_offset_end", {zero, 32}},
-      {"%reserved_smem_offset_cap", {zero, 32}},
+      {"%reserved_smem_offset_begin", {reserved_shared<0>, 32}},
+      {"%reserved_smem_offset_end", {reserved_shared<kReservedSharedBytes>, 32}},
+      {"%reserved_smem_offset_cap",
+       {[](const Warp&, std::uint32_t) -> std::uint64_t { return kReservedSharedBytes; }, 32}},
+      {"%reserved_smem_offset_0", {reserved_shared<0>, 32}},
+      {"%reserved_smem_offset_1", {reserved_shared<kReservedSharedBytes / 2>, 32}},
       {"%tid.w", {zero, 32}},
       {"%ntid.w", {zero, 32}},
       {"%ctaid.w", {zero, 32}},
@@ -194,6 +204,10 @@ template <std::uint32_t kAxis>
 const Op* read_thread_index(Warp& warp, const Op* op) {
   const std::uint32_t* from = grid(warp).thread_index[kAxis].data() + warp.index * kWarpLanes;
   std::uint32_t* to = write<std::uint32_t>(warp, op->d);
+  if (warp.active == kAllLanes) {
+    std::memcpy(to, from, 4 * kWarpLanes);
+    return op + 1;
+  }
   for (std::uint32_t lane = 0; lane < kWarpLanes; ++lane) {
     if ((warp.active >> lane & 1) != 0) to[lane] = from[lane];
   }

@@ -30,6 +30,10 @@ inline constexpr std::uint64_t kSharedWindow = 0x0000'7000'0000'0000u;
 inline constexpr std::uint64_t kLocalWindow = 0x0000'7100'0000'0000u;
 inline constexpr std::uint64_t kWindowBytes = 0x0000'0001'0000'0000u;
 inline constexpr std::uint32_t kClusterRankShift = 24;
+// The shared memory that the system keeps of each block, behind all that programs can have: of
+// cooperative groups, whose tiles of several warps meet there. Zero when the block begins.
+inline constexpr std::uint32_t kReservedSharedBytes = 1024;
+inline constexpr std::uint32_t kReservedShared = (1u << kClusterRankShift) - kReservedSharedBytes;
 
 // Why a handler left the run loop.
 enum class Stop : std::uint8_t {

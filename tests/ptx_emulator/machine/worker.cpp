@@ -132,7 +132,8 @@ void Worker::begin_block(Block& block, std::uint64_t linear) {
   block.live_threads = grid_.threads_per_block;
   block.barriers.fill(Barrier{});
   block.async.reset();
-  std::memset(block.shared, 0xFF, grid_.shared_bytes);
+  if (grid_.shared_bytes != 0) std::memset(block.shared, 0xFF, grid_.shared_bytes);
+  std::memset(block.reserved_shared, 0, kReservedSharedBytes);
   for (std::uint32_t w = 0; w < grid_.warps_per_block; ++w) {
     Warp& warp = block.warps[w];
     const std::uint32_t threads = std::min(kWarpLanes, grid_.threads_per_block - w * kWarpLanes);
@@ -153,7 +154,8 @@ std::unique_ptr<Worker::Resident> Worker::load(std::uint64_t number) {
   } else {
     resident = std::make_unique<Resident>();
     const std::uint64_t page = 4096;
-    const std::uint64_t shared = (grid_.shared_bytes + page) / page * page;
+    const std::uint64_t own = (grid_.shared_bytes + 63) / 64 * 64;
+    const std::uint64_t shared = (own + kReservedSharedBytes + page) / page * page;
     const std::uint64_t local = (grid_.local_bytes * kWarpLanes + page) / page * page;
     const std::uint64_t warps = grid_.warps_per_block;
     for (std::uint32_t i = 0; i < grid_.cluster_blocks; ++i) {
@@ -161,6 +163,7 @@ std::unique_ptr<Worker::Resident> Worker::load(std::uint64_t number) {
       std::byte* memory = resident->pages.emplace_back(std::make_unique<Pages>())
                               ->get(shared + warps * (grid_.register_bytes + local));
       block.shared = memory;
+      block.reserved_shared = memory + own;
       block.cluster = &resident->cluster;
       block.rank = i;
       block.warps.resize(warps);
@@ -190,8 +193,22 @@ std::unique_ptr<Worker::Resident> Worker::load(std::uint64_t number) {
   return resident;
 }
 
+const Op* Worker::run_behind_products(Warp& warp, const Op* op) {
+  Observer* const observer = setup_.observer;
+  while (op != nullptr && has_products(warp)) {
+    running_op_ = op;
+    check_early_read(warp, op);
+    if (observer != nullptr && op->execute != join_lanes)
+      observer->execute(warp, op, lanes_of(warp, op));
+    op = op->execute(warp, op);
+    ++warp.executed;
+  }
+  return op;
+}
+
 void Worker::run_from(Warp& warp, const Op* op) {
   std::uint64_t count = 0;
+  if (has_products(warp)) op = run_behind_products(warp, op);
   if (Observer* observer = setup_.observer; observer != nullptr) {
     while (op != nullptr) {
       running_op_ = op;

@@ -69,6 +69,8 @@ class Worker {
   bool run_slice(Resident& resident, bool& spins);
   Turn run_warp(Warp& warp);
   void run_from(Warp& warp, const Op* op);
+  // While matrix products of the warp are under way; what remains to be run after them.
+  const Op* run_behind_products(Warp& warp, const Op* op);
   void finish(Resident& resident);
   void check_watchdog(Resident& resident);
   [[noreturn]] void report_deadlock(Resident& resident);

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tests/ptx_emulator/machine/occupancy.h"
 #include "tests/ptx_emulator/runtime/device.h"
 
 // Figures of the two devices: NVIDIA's white papers of the A100 and H100 architectures, and the
@@ -14,7 +15,6 @@ constexpr std::size_t kGib = kKib * kKib * kKib;
 
 void fill_common(cudaDeviceProp& p, int index) {
   p.sharedMemPerBlock = 48 * kKib;
-  p.regsPerBlock = 65536;
   p.warpSize = 32;
   p.memPitch = 2147483647;
   p.maxThreadsPerBlock = 1024;
@@ -33,18 +33,14 @@ void fill_common(cudaDeviceProp& p, int index) {
   p.asyncEngineCount = 3;
   p.unifiedAddressing = 1;
   p.memoryBusWidth = 5120;
-  p.maxThreadsPerMultiProcessor = 2048;
   p.streamPrioritiesSupported = 1;
   p.globalL1CacheSupported = 1;
   p.localL1CacheSupported = 1;
-  p.regsPerMultiprocessor = 65536;
   p.managedMemory = 1;
   p.concurrentManagedAccess = 1;
   p.computePreemptionSupported = 1;
   p.canUseHostPointerForRegisteredMem = 1;
   p.cooperativeLaunch = 1;
-  p.maxBlocksPerMultiProcessor = 32;
-  p.reservedSharedMemPerBlock = kKib;
   p.hostRegisterSupported = 1;
   p.memoryPoolsSupported = 1;
   p.accessPolicyMaxWindowSize = 134213632;
@@ -52,6 +48,17 @@ void fill_common(cudaDeviceProp& p, int index) {
   p.deviceNumaId = -1;
   std::memcpy(p.uuid.bytes, "ptx-emulator ", 13);
   p.uuid.bytes[15] = static_cast<char>(index);
+}
+
+void fill_limits(cudaDeviceProp& p, const DeviceLimits& limits) {
+  const Multiprocessor& each = limits.each;
+  p.multiProcessorCount = static_cast<int>(limits.multiprocessors);
+  p.maxThreadsPerMultiProcessor = static_cast<int>(each.threads);
+  p.maxBlocksPerMultiProcessor = static_cast<int>(each.blocks);
+  p.regsPerMultiprocessor = p.regsPerBlock = static_cast<int>(each.registers);
+  p.sharedMemPerMultiprocessor = each.shared_bytes;
+  p.reservedSharedMemPerBlock = each.reserved_shared_bytes;
+  p.sharedMemPerBlockOptin = each.shared_bytes - each.reserved_shared_bytes;
 }
 
 template <typename Member>
@@ -153,21 +160,16 @@ cudaDeviceProp device_properties(DeviceName name, int index, std::uint64_t memor
     std::snprintf(p.name, sizeof p.name, "NVIDIA A100-SXM4-%s", large ? "80GB" : "40GB");
     p.totalGlobalMem = (large ? 80 : 40) * kGib;
     p.major = 8;
-    p.multiProcessorCount = 108;
     p.l2CacheSize = static_cast<int>(40 * kKib * kKib);
-    p.sharedMemPerMultiprocessor = 164 * kKib;
-    p.sharedMemPerBlockOptin = 163 * kKib;
   } else {
     std::snprintf(p.name, sizeof p.name, "NVIDIA H100 80GB HBM3");
     p.totalGlobalMem = 80 * kGib;
     p.major = 9;
-    p.multiProcessorCount = 132;
     p.l2CacheSize = static_cast<int>(50 * kKib * kKib);
-    p.sharedMemPerMultiprocessor = 228 * kKib;
-    p.sharedMemPerBlockOptin = 227 * kKib;
     p.clusterLaunch = 1;
     p.unifiedFunctionPointers = 1;
   }
+  fill_limits(p, device_limits(static_cast<std::uint32_t>(10 * p.major + p.minor)));
   p.persistingL2CacheMaxSize = p.l2CacheSize / 4 * 3;
   if (memory_bytes != 0) p.totalGlobalMem = memory_bytes;
   return p;

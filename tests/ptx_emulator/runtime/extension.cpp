@@ -26,8 +26,13 @@ int ptxEmulatorEnqueue(CUstream_st* handle, void (*work)(void*), void* data, voi
     foreign->data = data;
     foreign->label = label != nullptr ? label : "";
     ForeignWork* const owned = foreign.get();
-    submit(call.lock, stream, ForeignOperation{foreign});
-    // Only now does the caller give its data away: before, an error leaves it with the caller.
+    try {
+      submit(call.lock, stream, ForeignOperation{foreign});
+    } catch (...) {
+      // An error leaves the data with the caller, even where something was queued before.
+      owned->work = nullptr;
+      throw;
+    }
     owned->destroy = destroy;
   });
 }

@@ -178,7 +178,7 @@ void run(Device& device, const CallbackOperation& callback) {
   callback.function(callback.stream, device.sticky, callback.data);
 }
 void run(Device&, const ForeignOperation& foreign) {
-  foreign.work->work(foreign.work->data);
+  if (foreign.work->work != nullptr) foreign.work->work(foreign.work->data);
 }
 void run(Device& device, const FreeOperation& free) {
   if (!device.memory().release(free.address)) {

@@ -16,7 +16,8 @@ WorkPointer enqueue(Lock& lock, Stream& stream, Operation operation,
       stream.device, std::make_shared<const Operation>(std::move(operation)), after);
   stream.last = work;
   runtime.scheduler.limit(lock);
-  if (runtime.settings.eager) runtime.scheduler.wait(lock, work);
+  // A callback that queues must not wait; who waits for its own work next runs this.
+  if (runtime.settings.eager && !Scheduler::on_worker()) runtime.scheduler.wait(lock, work);
   return work;
 }
 

@@ -18,6 +18,9 @@ constexpr std::uint64_t kMostPending = 1024;
 constexpr std::uint64_t kMostStagedBytes = std::uint64_t{512} << 20;
 // A program that makes no call for so long may be polling memory that a kernel is to write.
 constexpr auto kIdleTime = std::chrono::milliseconds(200);
+// On a GPU work begins at some time even where a program goes on calling, without ever waiting for
+// it: a thread may poll memory while another one calls.
+constexpr double kMostDelayMs = 1000;
 
 // How a wait chooses among the work that may run.
 enum Policy : int {
@@ -54,6 +57,7 @@ WorkPointer Scheduler::add(Device* device, std::shared_ptr<const Operation> oper
   work->device = device;
   work->operation = std::move(operation);
   work->sequence = next_sequence_++;
+  work->queued_ms = clock_ms();
   if (const auto* copy = std::get_if<CopyOperation>(work->operation.get());
       copy != nullptr && copy->staged) {
     work->staged_bytes = copy->staged->size();
@@ -219,8 +223,10 @@ void Scheduler::background() {
     lock.unlock();
     std::this_thread::sleep_for(kIdleTime);
     lock.lock();
-    while (num_calls_ == calls && !running_ && !ready_.empty()) {
+    while (!running_ && !ready_.empty()) {
       const WorkPointer oldest = ready_.begin()->second;
+      const bool late = clock_ms() - std::max(oldest->queued_ms, last_ms_) > kMostDelayMs;
+      if (num_calls_ != calls && !late) break;
       run(lock, oldest);
     }
   }

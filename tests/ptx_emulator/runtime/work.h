@@ -23,6 +23,7 @@ struct Work {
   std::shared_ptr<const Operation> operation;
   std::uint64_t sequence = 0;  // order of queueing
   bool done = false;
+  double queued_ms = 0;
   double finished_ms = 0;  // of the process's clock, strictly increasing from work to work
   std::uint64_t staged_bytes = 0;
 
@@ -52,7 +53,8 @@ class Scheduler {
   void limit(Lock& lock);
   // Ends the device's queued work without running it.
   void discard(const Device* device);
-  // The program is alive: work that nobody waits for is left alone for a while longer.
+  // The program is alive: work that nobody waits for is left alone for a while longer, but no
+  // longer than a second after it was queued or other work ended.
   void note_call();
   // Of the work that runs at this moment; null where none does.
   Device* running_device() const { return running_device_; }

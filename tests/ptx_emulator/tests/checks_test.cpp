@@ -74,6 +74,49 @@ TEST_CASE("neighbouring 2-byte values of two warps are no race", "[ptx]") {
   CHECK(races.access(of(1, AccessKind::kRead, second_op, 0, 4)));
 }
 
+TEST_CASE("neighbouring bytes are apart, and a race of bytes is seen behind them", "[ptx]") {
+  SharedRaces races(1, 3, 64);
+  CHECK_FALSE(races.access(of(0, AccessKind::kRead, first_op, 0, 16)));
+  barrier(races, 3);
+  CHECK_FALSE(races.access(of(0, AccessKind::kWrite, first_op, 4, 1)));
+  CHECK_FALSE(races.access(of(1, AccessKind::kWrite, first_op, 5, 1)));
+  CHECK_FALSE(races.access(of(2, AccessKind::kWrite, first_op, 6, 2)));
+  // The neighbours' writes have not hidden the first.
+  const auto race = races.access(of(1, AccessKind::kRead, second_op, 4, 1));
+  REQUIRE(race);
+  CHECK(race->agent == 0);
+  CHECK(race->address == 4);
+  CHECK_FALSE(races.access(of(1, AccessKind::kRead, second_op, 5, 1)));
+  CHECK_FALSE(races.access(of(1, AccessKind::kWrite, second_op, 8, 4)));
+  CHECK(races.access(of(1, AccessKind::kRead, third_op, 0, 8)));
+}
+
+TEST_CASE("warps of a block race on global memory until they meet", "[ptx]") {
+  SharedRaces races(1, 2, 64);
+  constexpr std::uint64_t kAddress = 0x200000000400;
+  const auto access = [&](std::uint32_t warp, AccessKind kind, std::uint64_t address,
+                          std::uint64_t bytes, std::uint32_t granule) {
+    return races.access_global({.agent = warp,
+                                .op = &first_op,
+                                .kind = kind,
+                                .strong = false,
+                                .address = address,
+                                .bytes = bytes,
+                                .granule = granule});
+  };
+  CHECK_FALSE(access(0, AccessKind::kWrite, kAddress - 512, 1024, 4));
+  CHECK_FALSE(access(0, AccessKind::kRead, kAddress - 512, 1024, 16));
+  CHECK_FALSE(access(1, AccessKind::kRead, kAddress + 512, 64, 2));
+  const auto race = access(1, AccessKind::kRead, kAddress + 496, 32, 16);
+  REQUIRE(race);
+  CHECK(race->address == kAddress + 496);
+  CHECK(race->is_write);
+  barrier(races, 2);
+  CHECK_FALSE(access(1, AccessKind::kWrite, kAddress - 512, 1024, 4));
+  CHECK(access(0, AccessKind::kAtomic, kAddress, 4, 4));
+  CHECK_FALSE(access(1, AccessKind::kAtomic, kAddress, 4, 4));
+}
+
 TEST_CASE("lanes of one warp race without a warp barrier, and not with it", "[ptx]") {
   SharedRaces races(1, 1, 64);
   CHECK_FALSE(races.access(of(0, AccessKind::kWrite, first_op, 0, 4, 3)));
@@ -139,6 +182,23 @@ TEST_CASE("a write races with each of two blocks that have read", "[ptx]") {
   const auto race = access(6, AccessKind::kWrite);
   REQUIRE(race);
   CHECK(race->block == 5);
+}
+
+TEST_CASE("blocks that touch neighbouring elements of one word do not race", "[ptx]") {
+  GlobalRaces races;
+  const auto access = [&](std::uint64_t block, AccessKind kind, std::uint64_t address) {
+    return races.access({.block = block,
+                         .op = &first_op,
+                         .kind = kind,
+                         .strong = false,
+                         .address = address,
+                         .bytes = 2});
+  };
+  CHECK_FALSE(access(0, AccessKind::kRead, 64));
+  CHECK_FALSE(access(1, AccessKind::kRead, 66));
+  CHECK_FALSE(access(1, AccessKind::kWrite, 66));
+  CHECK_FALSE(access(0, AccessKind::kWrite, 64));
+  CHECK(access(1, AccessKind::kRead, 64));
 }
 
 TEST_CASE("fresh device memory is known byte by byte and page by page", "[ptx]") {

@@ -87,8 +87,14 @@ TEST_CASE("a program built for a default stream of each thread gets one", "[ptx]
   CHECK(contains(result.output, "not so: host["));
 }
 
-TEST_CASE("a host that polls mapped memory without a call does not wait for ever", "[ptx]") {
+TEST_CASE("a host that polls mapped memory does not wait for ever", "[ptx]") {
   check_case("runtime_streams", "polling", {});
+  check_case("runtime_streams", "polling_with_calls", {});
+}
+
+TEST_CASE("work that a library queues from a callback is used and destroyed once", "[ptx]") {
+  check_case("runtime_streams", "foreign_callback", {});
+  check_case("runtime_streams", "foreign_callback", {"PTX_EMULATOR_EAGER=1"});
 }
 
 TEST_CASE("graphs are captured, built, updated, and refused with the runtime's codes", "[ptx]") {

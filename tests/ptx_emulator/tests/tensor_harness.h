@@ -55,7 +55,8 @@ class Device {
     launch.cluster = geometry.cluster;
     launch.dynamic_shared_bytes = geometry.dynamic_shared_bytes;
     launch.parameters.resize(arguments.size() * 8);
-    std::memcpy(launch.parameters.data(), arguments.data(), arguments.size() * 8);
+    if (!arguments.empty())
+      std::memcpy(launch.parameters.data(), arguments.data(), arguments.size() * 8);
     MachineOptions options;
     options.architecture = 90;
     options.num_threads = 1;

@@ -1,20 +1,16 @@
 #include "tests/ptx_emulator/machine/checks/global_races.h"
 
-#include <algorithm>
-
 namespace ptx_emulator::checks {
 
 std::optional<GlobalRaces::Earlier> GlobalRaces::check(const Access& access, const Agent& agent,
-                                                       const Cell& cell, std::uint8_t mask) const {
+                                                       const Cell& cell) const {
   const bool writes = access.kind != AccessKind::kRead && access.kind != AccessKind::kAsyncRead;
-  if (cell.write_block != kNobody && (cell.write_mask & mask) != 0 &&
-      !(access.kind == AccessKind::kAtomic && cell.write_atomic) &&
+  if (cell.write_block != kNobody && !(access.kind == AccessKind::kAtomic && cell.write_atomic) &&
       !(access.strong && cell.write_strong) &&
       !ordered(agent, access.block, cell.write_block, cell.write_step)) {
     return Earlier{cell.write_op, cell.write_block, true};
   }
-  if (!writes || (cell.read_mask & mask) == 0 || (access.strong && cell.read_strong))
-    return std::nullopt;
+  if (!writes || (access.strong && cell.read_strong)) return std::nullopt;
   if (cell.read_block != kNobody &&
       !ordered(agent, access.block, cell.read_block, cell.read_step)) {
     return Earlier{cell.read_op, cell.read_block, false};
@@ -26,7 +22,7 @@ std::optional<GlobalRaces::Earlier> GlobalRaces::check(const Access& access, con
   return std::nullopt;
 }
 
-void GlobalRaces::note(const Access& access, const Agent& agent, Cell& cell, std::uint8_t mask) {
+void GlobalRaces::note(const Access& access, const Agent& agent, Cell& cell) {
   const auto block = static_cast<std::uint32_t>(access.block);
   if (access.kind == AccessKind::kRead || access.kind == AccessKind::kAsyncRead) {
     if (cell.read_block != kNobody && cell.read_block != block) {
@@ -37,13 +33,9 @@ void GlobalRaces::note(const Access& access, const Agent& agent, Cell& cell, std
     cell.read_block = block;
     cell.read_step = agent.step;
     cell.read_op = access.op;
-    cell.read_mask |= mask;
     return;
   }
   cell.read_block = cell.other_block = kNobody;
-  cell.read_mask = 0;
-  const bool continues = cell.write_block == block && cell.write_step == agent.step;
-  cell.write_mask = static_cast<std::uint8_t>(continues ? cell.write_mask | mask : mask);
   cell.write_block = block;
   cell.write_step = agent.step;
   cell.write_op = access.op;
@@ -54,22 +46,11 @@ void GlobalRaces::note(const Access& access, const Agent& agent, Cell& cell, std
 std::optional<GlobalRaces::Earlier> GlobalRaces::access(const Access& access) {
   const Agent& agent = agents_[access.block];
   std::optional<Earlier> race;
-  const std::uint64_t end = access.address + access.bytes;
-  for (std::uint64_t begin = access.address; begin < end;) {
-    std::unique_ptr<Page>& page = pages_[begin / kPageBytes];
-    if (!page) page = std::make_unique<Page>();
-    const std::uint64_t page_end = std::min(end, (begin / kPageBytes + 1) * kPageBytes);
-    while (begin < page_end) {
-      const auto first = static_cast<std::uint32_t>(begin % kCellBytes);
-      const auto last = static_cast<std::uint32_t>(
-          std::min<std::uint64_t>(kCellBytes, first + (page_end - begin)));
-      const auto mask = static_cast<std::uint8_t>(((1U << last) - 1) & ~((1U << first) - 1));
-      Cell& cell = page->cells[begin % kPageBytes / kCellBytes];
-      if (!race) race = check(access, agent, cell, mask);
-      note(access, agent, cell, mask);
-      begin += last - first;
-    }
-  }
+  cells_.for_each(access.address, access.bytes, granule_of(access.address, access.bytes),
+                  [&](Cell& cell, std::uint64_t) {
+                    if (!race) race = check(access, agent, cell);
+                    note(access, agent, cell);
+                  });
   return race;
 }
 

@@ -1,17 +1,16 @@
 #pragma once
 // Data races on global memory between blocks of one launch: two accesses to one byte, at least one
 // a write, that no fence with an atomic (or a release and an acquire) orders. A block counts as one
-// agent: what its own warps do to each other is not looked at here. All blocks of the launch must
+// agent: what its own warps do to each other is seen by SharedRaces. All blocks of the launch must
 // report from one thread at a time.
 
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "tests/ptx_emulator/machine/access.h"
+#include "tests/ptx_emulator/machine/checks/cell_map.h"
 #include "tests/ptx_emulator/machine/checks/vector_clock.h"
 #include "tests/ptx_emulator/machine/op.h"
 
@@ -41,8 +40,6 @@ class GlobalRaces {
                    bool acquires, bool releases);
 
  private:
-  static constexpr std::uint64_t kPageBytes = 4096;
-  static constexpr std::uint32_t kCellBytes = 4;
   static constexpr std::uint32_t kNobody = 0xFFFFFFFFu;
 
   struct Cell {
@@ -53,7 +50,6 @@ class GlobalRaces {
     // kept as well.
     std::uint32_t read_block = kNobody, read_step = 0;
     std::uint32_t other_block = kNobody, other_step = 0;
-    std::uint8_t write_mask = 0, read_mask = 0;
     bool write_strong = false, write_atomic = false, read_strong = false;
   };
   struct Agent {
@@ -61,20 +57,16 @@ class GlobalRaces {
     SparseClock known, at_fence, seen_by_relaxed;
     bool fenced = false;
   };
-  struct Page {
-    Cell cells[kPageBytes / kCellBytes];
-  };
 
   bool ordered(const Agent& agent, std::uint64_t self, std::uint32_t other,
                std::uint32_t step) const {
     return other == self || agent.known.covers(other, step);
   }
   SparseClock snapshot(std::uint64_t block, Agent& agent);
-  std::optional<Earlier> check(const Access& access, const Agent& agent, const Cell& cell,
-                               std::uint8_t mask) const;
-  void note(const Access& access, const Agent& agent, Cell& cell, std::uint8_t mask);
+  std::optional<Earlier> check(const Access& access, const Agent& agent, const Cell& cell) const;
+  void note(const Access& access, const Agent& agent, Cell& cell);
 
-  std::unordered_map<std::uint64_t, std::unique_ptr<Page>> pages_;
+  CellMap<Cell> cells_;
   std::unordered_map<std::uint64_t, Agent> agents_;
   std::unordered_map<std::uint64_t, SparseClock> objects_, addresses_;
 };

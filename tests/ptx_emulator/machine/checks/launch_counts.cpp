@@ -18,11 +18,11 @@ bool writes(AccessKind kind) {
 }
 
 void fill_occupancy(Counters& counters, const Code& code, std::uint32_t architecture) {
-  const bool is_hopper = architecture >= 90;
-  const Multiprocessor limits{.shared_bytes = is_hopper ? 228 * 1024U : 164 * 1024U};
+  const DeviceLimits device = device_limits(architecture);
+  const Multiprocessor& limits = device.each;
   const std::uint64_t resident = std::max<std::uint64_t>(
       1, resident_blocks(limits, code, counters.threads_per_block, counters.shared_bytes));
-  counters.resident_blocks = resident * (is_hopper ? 132 : 108);
+  counters.resident_blocks = resident * device.multiprocessors;
   counters.waves =
       static_cast<double>(counters.blocks) / static_cast<double>(counters.resident_blocks);
   const std::uint64_t warps = (counters.threads_per_block + 31) / 32;

@@ -119,6 +119,9 @@ class LaunchObserver final : public Observer {
                     std::uint64_t address);
   void check_global(Warp& warp, const Op* op, const AccessForm& form, std::uint32_t lane,
                     std::uint64_t address);
+  // Races between warps of the block, of all lanes at once.
+  void check_within_block(Warp& warp, const Op* op, const AccessForm& form, std::uint32_t lanes,
+                          const std::uint64_t* addresses);
 
   LaunchObservation& owner_;
   const Checks& checks_;

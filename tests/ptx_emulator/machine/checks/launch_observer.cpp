@@ -1,6 +1,7 @@
 #include "tests/ptx_emulator/machine/checks/launch_observation.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 namespace ptx_emulator::checks {
@@ -146,13 +147,74 @@ void LaunchObserver::check_global(Warp& warp, const Op* op, const AccessForm& fo
           "; no fence with an atomic between");
 }
 
+void LaunchObserver::check_within_block(Warp& warp, const Op* op, const AccessForm& form,
+                                        std::uint32_t lanes, const std::uint64_t* addresses) {
+  ClusterState& cluster = state(*warp.block);
+  if (!cluster.races) return;
+  SharedRaces::GlobalAccess run{.agent = agent(warp),
+                                .op = op,
+                                .kind = form.kind,
+                                .strong = form.volatile_or_strong,
+                                .address = 0,
+                                .bytes = 0,
+                                .granule = form.bytes};
+  std::uint32_t first = 0;  // lane of the run
+  const auto end_run = [&] {
+    if (run.bytes == 0) return;
+    // Local parameters and odd sizes are not aligned to their size.
+    run.granule = granule_of(run.address, form.bytes);
+    const auto earlier = cluster.races->access_global(run);
+    run.bytes = 0;
+    if (!earlier) return;
+    std::uint32_t lane = first;
+    while (lane + 1 < kWarpLanes &&
+           ((lanes >> lane & 1) == 0 || earlier->address - addresses[lane] >= form.bytes)) {
+      ++lane;
+    }
+    const Allocation* allocation = warp.block->grid->memory->find(earlier->address);
+    const std::uint32_t rank = earlier->agent / cluster.warps_per_block;
+    owner_.report(
+        FaultKind::kGlobalRace, warp, op, lane, earlier->op,
+        std::string(form.kind == AccessKind::kRead || form.kind == AccessKind::kAsyncRead
+                        ? "reads"
+                        : "writes") +
+            " byte " +
+            std::to_string(allocation != nullptr ? earlier->address - allocation->begin
+                                                 : earlier->address) +
+            " of " + (allocation != nullptr ? allocation->label : std::string("device memory")) +
+            ", which warp " + std::to_string(earlier->agent % cluster.warps_per_block) +
+            (rank == warp.block->rank ? std::string(" of the same block")
+                                      : " of the cluster's block " + std::to_string(rank)) +
+            (earlier->is_write ? " wrote by " : " read by ") +
+            owner_.index().describe(earlier->op) + "; no barrier between");
+  };
+  for (std::uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
+    const std::uint64_t address = addresses[lane];
+    if (run.bytes != 0 && address == run.address + run.bytes) {
+      run.bytes += form.bytes;
+      continue;
+    }
+    if (run.bytes != 0 && address - run.address < run.bytes &&
+        address + form.bytes <= run.address + run.bytes) {
+      continue;
+    }
+    end_run();
+    run.address = address;
+    run.bytes = form.bytes;
+    first = lane;
+  }
+  end_run();
+}
+
 void LaunchObserver::access(Warp& warp, const Op* op, const AccessForm& form, std::uint32_t lanes,
                             const std::uint64_t* addresses) {
   if (owner_.options().counters) counts_.access(op, form, form.space, lanes, addresses);
   const bool shared = form.space == AccessSpace::kShared;
+  const bool global = form.space == AccessSpace::kGlobal || form.space == AccessSpace::kGeneric;
+  if (global && checks_.shared_races) check_within_block(warp, op, form, lanes, addresses);
   if (shared ? !(checks_.shared_races || checks_.uninitialised)
-             : !(checks_.global_races || checks_.uninitialised) ||
-                   (form.space != AccessSpace::kGlobal && form.space != AccessSpace::kGeneric)) {
+             : !(checks_.global_races || checks_.uninitialised) || !global) {
     return;
   }
   for (std::uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
@@ -173,6 +235,16 @@ void LaunchObserver::access_range(Warp& warp, const Op* op, AccessSpace space, A
   const AccessForm form{
       .space = space, .kind = kind, .bytes = static_cast<std::uint32_t>(bytes), .alignment = 1};
   if (space == AccessSpace::kGlobal || space == AccessSpace::kGeneric) {
+    std::array<std::uint64_t, kWarpLanes> addresses{};
+    addresses[lane] = address;
+    if (checks_.shared_races && state(*warp.block).races) {
+      // By the asynchronous proxy, whose order waits of its own give.
+      if (kind == AccessKind::kAsyncWrite || kind == AccessKind::kAtomic) {
+        state(*warp.block).races->forget_global(address, bytes);
+      } else if (kind != AccessKind::kAsyncRead) {
+        check_within_block(warp, op, form, 1U << lane, addresses.data());
+      }
+    }
     if (checks_.global_races || checks_.uninitialised) check_global(warp, op, form, lane, address);
     return;
   }

@@ -6,19 +6,37 @@ namespace ptx_emulator::checks {
 
 namespace {
 
-constexpr std::uint32_t kCellBytes = 2;
+// What the cells of global memory may take: some 100 MB.
+constexpr std::size_t kMostGlobalCells = std::size_t{2} << 20;
 
 bool is_write(AccessKind kind) {
-  return kind == AccessKind::kWrite || kind == AccessKind::kAsyncWrite;
+  return kind == AccessKind::kWrite || kind == AccessKind::kAsyncWrite ||
+         kind == AccessKind::kAtomic;
 }
 
 }  // namespace
 
+SharedRaces::Cell& SharedRaces::Cell::operator=(const Cell& other) {
+  if (this == &other) return *this;
+  write_op = other.write_op;
+  read_op = other.read_op;
+  write_step = other.write_step;
+  read_step = other.read_step;
+  write_agent = other.write_agent;
+  read_agent = other.read_agent;
+  write_lane = other.write_lane;
+  read_lane = other.read_lane;
+  write_strong = other.write_strong;
+  write_atomic = other.write_atomic;
+  read_strong = other.read_strong;
+  readers = other.readers ? std::make_unique<std::vector<Reader>>(*other.readers) : nullptr;
+  return *this;
+}
+
 SharedRaces::SharedRaces(std::uint32_t num_blocks, std::uint32_t warps_per_block,
                          std::uint32_t shared_bytes)
-    : cells_per_block_((shared_bytes + kCellBytes - 1) / kCellBytes) {
+    : shared_bytes_(shared_bytes) {
   const std::size_t num_agents = std::size_t{num_blocks} * warps_per_block;
-  cells_.resize(std::size_t{num_blocks} * cells_per_block_);
   agents_.resize(num_agents);
   for (std::size_t i = 0; i < num_agents; ++i) {
     agents_[i].now = VectorClock(num_agents);
@@ -27,21 +45,20 @@ SharedRaces::SharedRaces(std::uint32_t num_blocks, std::uint32_t warps_per_block
 }
 
 // Whether the earlier access, by `other` at `step`, happened before this one.
-bool SharedRaces::ordered(const Agent& agent, const Access& access, std::uint16_t other,
+bool SharedRaces::ordered(const Agent& agent, const Part& part, std::uint16_t other,
                           std::uint32_t step, std::uint32_t lane, const Op* op) const {
-  if (other != access.agent) return agent.now.covers(other, step);
-  if (lane == access.lane) return true;
+  if (other != part.agent) return agent.now.covers(other, step);
+  if (lane == part.lane || !part.judge_lanes) return true;
   // Lanes of one warp: ordered by a __syncwarp() in between (each begins a new step). Two lanes in
   // one instruction are not judged: programs let all lanes write one value.
-  return op == access.op || step < agent.now.step(other);
+  return op == part.op || step < agent.now.step(other);
 }
 
-std::optional<EarlierAccess> SharedRaces::check_write(const Access& access, const Cell& cell,
-                                                      std::uint8_t mask) const {
-  if (cell.write_agent == kNobody || (cell.write_mask & mask) == 0) return std::nullopt;
-  if (access.kind == AccessKind::kAtomic && cell.write_atomic) return std::nullopt;
-  if (access.strong && cell.write_strong) return std::nullopt;
-  if (ordered(agents_[access.agent], access, cell.write_agent, cell.write_step, cell.write_lane,
+std::optional<EarlierAccess> SharedRaces::check_write(const Part& part, const Cell& cell) const {
+  if (cell.write_agent == kNobody) return std::nullopt;
+  if (part.kind == AccessKind::kAtomic && cell.write_atomic) return std::nullopt;
+  if (part.strong && cell.write_strong) return std::nullopt;
+  if (ordered(agents_[part.agent], part, cell.write_agent, cell.write_step, cell.write_lane,
               cell.write_op)) {
     return std::nullopt;
   }
@@ -49,131 +66,122 @@ std::optional<EarlierAccess> SharedRaces::check_write(const Access& access, cons
                        .agent = cell.write_agent,
                        .lane = cell.write_lane,
                        .is_write = true,
-                       .same_warp = cell.write_agent == access.agent};
+                       .same_warp = cell.write_agent == part.agent};
 }
 
-std::optional<EarlierAccess> SharedRaces::check_readers(const Access& access, const Cell& cell,
-                                                        std::uint8_t mask,
-                                                        std::size_t index) const {
-  const Agent& agent = agents_[access.agent];
+std::optional<EarlierAccess> SharedRaces::check_readers(const Part& part, const Cell& cell) const {
+  const Agent& agent = agents_[part.agent];
   const auto conflict = [&](const Reader& reader) {
-    return (reader.mask & mask) != 0 &&
-           !ordered(agent, access, reader.agent, reader.step, reader.lane, reader.op);
+    return !ordered(agent, part, reader.agent, reader.step, reader.lane, reader.op);
   };
   const auto found = [&](const Reader& reader) {
     return EarlierAccess{.op = reader.op,
                          .agent = reader.agent,
                          .lane = reader.lane,
                          .is_write = false,
-                         .same_warp = reader.agent == access.agent};
+                         .same_warp = reader.agent == part.agent};
   };
-  if (cell.read_agent == kNobody || (access.strong && cell.read_strong)) return std::nullopt;
+  if (cell.read_agent == kNobody || (part.strong && cell.read_strong)) return std::nullopt;
   if (cell.read_agent != kSeveral) {
-    const Reader reader{cell.read_step, cell.read_agent, cell.read_lane, cell.read_mask,
-                        cell.read_op};
+    const Reader reader{cell.read_step, cell.read_agent, cell.read_lane, cell.read_op};
     return conflict(reader) ? std::optional(found(reader)) : std::nullopt;
   }
-  for (const Reader& reader : readers_.at(index)) {
+  for (const Reader& reader : *cell.readers) {
     if (conflict(reader)) return found(reader);
   }
   return std::nullopt;
 }
 
-void SharedRaces::note_write(const Access& access, Cell& cell, std::uint8_t mask,
-                             std::size_t index) {
-  if (cell.read_agent == kSeveral) readers_.erase(index);
+void SharedRaces::note_write(const Part& part, Cell& cell) {
+  cell.readers.reset();
   cell.read_agent = kNobody;
-  cell.read_mask = 0;
-  const std::uint32_t step = agents_[access.agent].now.step(access.agent);
+  const std::uint32_t step = agents_[part.agent].now.step(part.agent);
   const bool continues =
-      cell.write_agent == access.agent && cell.write_step == step && cell.write_op == access.op;
-  cell.write_mask = static_cast<std::uint8_t>(continues ? cell.write_mask | mask : mask);
-  cell.write_lane = continues && cell.write_lane != access.lane
-                        ? kManyLanes
-                        : static_cast<std::uint8_t>(access.lane);
-  cell.write_agent = static_cast<std::uint16_t>(access.agent);
+      cell.write_agent == part.agent && cell.write_step == step && cell.write_op == part.op;
+  cell.write_lane =
+      continues && cell.write_lane != part.lane ? kManyLanes : static_cast<std::uint8_t>(part.lane);
+  cell.write_agent = static_cast<std::uint16_t>(part.agent);
   cell.write_step = step;
-  cell.write_op = access.op;
-  cell.write_strong = access.strong;
-  cell.write_atomic = access.kind == AccessKind::kAtomic;
+  cell.write_op = part.op;
+  cell.write_strong = part.strong;
+  cell.write_atomic = part.kind == AccessKind::kAtomic;
 }
 
-void SharedRaces::note_read(const Access& access, Cell& cell, std::uint8_t mask,
-                            std::size_t index) {
-  const Agent& agent = agents_[access.agent];
-  const std::uint32_t step = agent.now.step(access.agent);
-  const auto lane = static_cast<std::uint8_t>(access.lane);
-  const auto self = static_cast<std::uint16_t>(access.agent);
+void SharedRaces::note_read(const Part& part, Cell& cell) {
+  const Agent& agent = agents_[part.agent];
+  const std::uint32_t step = agent.now.step(part.agent);
+  const auto lane = static_cast<std::uint8_t>(part.lane);
+  const auto self = static_cast<std::uint16_t>(part.agent);
   const bool alone = cell.read_agent == kNobody;
   if (alone || (cell.read_agent != kSeveral && cell.read_agent != self &&
                 agent.now.covers(cell.read_agent, cell.read_step))) {
     cell.read_agent = self;
     cell.read_step = step;
     cell.read_lane = lane;
-    cell.read_mask = mask;
-    cell.read_op = access.op;
-    cell.read_strong = access.strong;
+    cell.read_op = part.op;
+    cell.read_strong = part.strong;
     return;
   }
+  cell.read_strong = cell.read_strong && part.strong;
   if (cell.read_agent == self) {
-    const bool same_step = cell.read_step == step;
-    cell.read_lane = same_step && cell.read_lane != lane ? kManyLanes : lane;
-    cell.read_mask = static_cast<std::uint8_t>(same_step ? cell.read_mask | mask : mask);
+    cell.read_lane = cell.read_step == step && cell.read_lane != lane ? kManyLanes : lane;
     cell.read_step = step;
-    cell.read_op = access.op;
-    cell.read_strong = cell.read_strong && access.strong;
+    cell.read_op = part.op;
     return;
   }
-  std::vector<Reader>& readers = readers_[index];
   if (cell.read_agent != kSeveral) {
-    readers.assign(1,
-                   {cell.read_step, cell.read_agent, cell.read_lane, cell.read_mask, cell.read_op});
+    cell.readers = std::make_unique<std::vector<Reader>>(
+        1, Reader{cell.read_step, cell.read_agent, cell.read_lane, cell.read_op});
     cell.read_agent = kSeveral;
   }
-  cell.read_strong = cell.read_strong && access.strong;
-  for (Reader& reader : readers) {
+  for (Reader& reader : *cell.readers) {
     if (reader.agent != self) continue;
-    const bool same_step = reader.step == step;
-    reader.lane = same_step && reader.lane != lane ? kManyLanes : lane;
-    reader.mask = static_cast<std::uint8_t>(same_step ? reader.mask | mask : mask);
+    reader.lane = reader.step == step && reader.lane != lane ? kManyLanes : lane;
     reader.step = step;
-    reader.op = access.op;
+    reader.op = part.op;
     return;
   }
-  readers.push_back({step, self, lane, mask, access.op});
+  cell.readers->push_back({step, self, lane, part.op});
 }
 
-std::optional<EarlierAccess> SharedRaces::access(const Access& access) {
+std::optional<EarlierAccess> SharedRaces::touch(CellMap<Cell>& cells, const Part& part,
+                                                std::uint64_t address, std::uint64_t bytes,
+                                                std::uint32_t granule) {
   std::optional<EarlierAccess> race;
-  const std::uint32_t end = access.offset + access.bytes;
-  for (std::uint32_t begin = access.offset; begin < end;) {
-    const std::uint32_t cell_number = begin / kCellBytes;
-    if (cell_number >= cells_per_block_) break;
-    const std::uint32_t first = begin % kCellBytes;
-    const std::uint32_t last = std::min(kCellBytes, first + (end - begin));
-    const auto mask = static_cast<std::uint8_t>(((1U << last) - 1) & ~((1U << first) - 1));
-    const std::size_t index = std::size_t{access.rank} * cells_per_block_ + cell_number;
-    Cell& cell = cells_[index];
-    if (!race) race = check_write(access, cell, mask);
-    if (is_write(access.kind) || access.kind == AccessKind::kAtomic) {
-      if (!race) race = check_readers(access, cell, mask, index);
-      note_write(access, cell, mask, index);
-    } else {
-      note_read(access, cell, mask, index);
+  const bool writes = is_write(part.kind);
+  cells.for_each(address, bytes, granule, [&](Cell& cell, std::uint64_t at) {
+    if (!race) {
+      race = check_write(part, cell);
+      if (!race && writes) race = check_readers(part, cell);
+      if (race) race->address = at;
     }
-    begin += last - first;
-  }
+    if (writes) {
+      note_write(part, cell);
+    } else {
+      note_read(part, cell);
+    }
+  });
   return race;
 }
 
+std::optional<EarlierAccess> SharedRaces::access(const Access& access) {
+  if (access.offset >= shared_bytes_) return std::nullopt;
+  const std::uint32_t bytes = std::min(access.bytes, shared_bytes_ - access.offset);
+  const Part part{access.agent, access.lane, access.op, access.kind, access.strong, true};
+  auto race = touch(shared_, part, std::uint64_t{access.rank} << 32 | access.offset, bytes,
+                    granule_of(access.offset, bytes));
+  if (race) race->address &= 0xFFFFFFFFu;
+  return race;
+}
+
+std::optional<EarlierAccess> SharedRaces::access_global(const GlobalAccess& access) {
+  if (global_.num_cells() > kMostGlobalCells) global_.clear();
+  return touch(global_, {access.agent, 0, access.op, access.kind, access.strong, false},
+               access.address, access.bytes, access.granule);
+}
+
 void SharedRaces::forget(std::uint32_t rank, std::uint32_t offset, std::uint32_t bytes) {
-  for (std::uint32_t number = offset / kCellBytes;
-       number < std::min(cells_per_block_, (offset + bytes + kCellBytes - 1) / kCellBytes);
-       ++number) {
-    const std::size_t index = std::size_t{rank} * cells_per_block_ + number;
-    readers_.erase(index);
-    cells_[index] = Cell{};
-  }
+  shared_.forget(std::uint64_t{rank} << 32 | offset, bytes);
 }
 
 void SharedRaces::release(std::uint32_t agent, std::uint64_t object) {

@@ -1,5 +1,7 @@
 #include "tests/ptx_emulator/machine/async.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
 
@@ -29,6 +31,25 @@ void finish_async(Block& block) {
     }
   }
   block.async.reset();
+}
+
+void check_early_read(const Warp& warp, const Op* op) {
+  const Code* code = warp.splits[warp.current].code;
+  const std::uint32_t lanes = lanes_of(warp, op);
+  if (lanes == 0 || op->instruction >= code->reads.size()) return;
+  for (const std::int32_t offset : code->reads[op->instruction]) {
+    for (const auto& pending : warp.async->products) {
+      if (pending->frame != warp.bases[0]) continue;
+      const std::vector<Place>& accumulators = pending->form->d;
+      const auto found = std::find_if(accumulators.begin(), accumulators.end(),
+                                      [&](Place place) { return place.offset == offset; });
+      if (found == accumulators.end()) continue;
+      throw DeviceFault(FaultKind::kAsyncNotReady,
+                        "reads accumulator " + std::to_string(found - accumulators.begin()) +
+                            " of a wgmma.mma_async before wgmma.wait_group",
+                        static_cast<std::uint32_t>(std::countr_zero(lanes)));
+    }
+  }
 }
 
 namespace tensor {

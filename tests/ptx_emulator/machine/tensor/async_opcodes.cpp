@@ -79,7 +79,9 @@ std::span<const OpcodeEntry> async_opcodes() {
        "{.shared{::cta}}.b64\n"
        "mbarrier.pending_count.b64"},
       {"tensormap", tensor::decode_tensormap,
-       "tensormap.replace.tile.*{.global,.shared::cta}.b1024"},
+       "tensormap.replace.tile.*{.global,.shared::cta}.b1024\n"
+       "tensormap.cp_fenceproxy.global.shared::cta.tensormap::generic.release{.scope}.sync."
+       "aligned"},
       {"griddepcontrol", tensor::decode_griddepcontrol, "griddepcontrol.{wait,launch_dependents}"},
       {"setmaxnreg", tensor::decode_setmaxnreg, "setmaxnreg.{inc,dec}.sync.aligned.u32"},
   };

@@ -48,18 +48,18 @@ const Op* execute_ldmatrix(Warp& warp, const Op* op) {
                           .alignment = kRowBytes};
   resolve(warp, op, access, pointing_lanes(form.count), addresses, pointers);
   // All rows are read before any register is written: a destination may hold the addresses.
-  alignas(64) std::uint32_t rows[kMostMatrices][kWarpLanes];
+  alignas(64) std::uint32_t rows[kMostMatrices * kWarpLanes];
   for (std::uint32_t row = 0; row < kRows * form.count; ++row) {
-    std::memcpy(&rows[0][4 * row], pointers[row], kRowBytes);
+    std::memcpy(&rows[4 * row], pointers[row], kRowBytes);
   }
   for (std::uint32_t i = 0; i < form.count; ++i) {
     auto* lanes = write<std::uint32_t>(warp, form.registers[i]);
     if constexpr (kTranspose) {
       std::uint16_t matrix[64];
-      std::memcpy(matrix, rows[i], sizeof matrix);
+      std::memcpy(matrix, rows + kWarpLanes * i, sizeof matrix);
       transpose(matrix, lanes);
     } else {
-      std::memcpy(lanes, rows[i], sizeof rows[i]);
+      std::memcpy(lanes, rows + kWarpLanes * i, 4 * kWarpLanes);
     }
   }
   return op + 1;

@@ -18,6 +18,8 @@ void decode_cp_tensor(Assembler& assembler);
 void decode_mbarrier(Assembler& assembler);
 void decode_copy_arrival(Assembler& assembler);  // cp.async.mbarrier.arrive
 void decode_tensormap(Assembler& assembler);
+void decode_st_async(Assembler& assembler);  // async_stores.cpp; of ld/st's and atom/red's families
+void decode_red_async(Assembler& assembler);  // async_stores.cpp
 void decode_griddepcontrol(Assembler& assembler);
 void decode_setmaxnreg(Assembler& assembler);
 

@@ -1,11 +1,15 @@
-// tensormap.replace: changes one field of a tensor map in memory.
+// tensormap.replace: changes one field of a tensor map in memory; tensormap.cp_fenceproxy: copies a
+// map from shared memory to global memory.
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 #include "tests/ptx_emulator/machine/fault.h"
 #include "tests/ptx_emulator/machine/tensor/addresses.h"
 #include "tests/ptx_emulator/machine/tensor/opcodes.h"
 #include "tests/ptx_emulator/machine/tensor/tensor_map.h"
+#include "tests/ptx_emulator/machine/tensor/whole_warp.h"
 
 namespace ptx_emulator::tensor {
 namespace {
@@ -110,6 +114,40 @@ const Op* execute_replace(Warp& warp, const Op* op) {
   return op + 1;
 }
 
+struct CopyForm {
+  Pointer to, from;
+};
+
+// The whole warp copies one map. The order that the instruction also gives between proxies holds
+// here without it.
+const Op* execute_copy(Warp& warp, const Op* op) {
+  const Entry entry = enter(warp, op);
+  if (entry != Entry::kExecute) return entry == Entry::kSkip ? op + 1 : nullptr;
+  const auto& form = *static_cast<const CopyForm*>(op->extra);
+  const std::byte* from =
+      resolve_one(warp, op, form.from, AccessKind::kRead, 0, sizeof(TensorMap), 128);
+  std::byte* to = resolve_one(warp, op, form.to, AccessKind::kWrite, 0, sizeof(TensorMap), 128);
+  std::memcpy(to, from, sizeof(TensorMap));
+  return op + 1;
+}
+
+void decode_copy(Assembler& assembler) {
+  const ptx::Instruction& instruction = assembler.instruction();
+  static constexpr std::string_view kWords[] = {
+      "cp_fenceproxy", "global", "shared::cta", "tensormap::generic",
+      "release",       "cta",    "cluster",     "gpu",
+      "sys",           "sync",   "aligned"};
+  for (const std::string& word : instruction.modifiers) {
+    if (std::find(std::begin(kWords), std::end(kWords), word) == std::end(kWords))
+      Assembler::unsupported("modifier ." + word + " of tensormap.cp_fenceproxy");
+  }
+  if (assembler.integer(2) != sizeof(TensorMap)) Assembler::unsupported("a size other than 128");
+  CopyForm form;
+  form.to = pointer(assembler, assembler.operand(0), "global");
+  form.from = pointer(assembler, assembler.operand(1), "shared::cta");
+  assembler.emit(execute_copy).extra = assembler.keep(form);
+}
+
 struct FieldName {
   std::string_view word;
   Field field;
@@ -132,6 +170,7 @@ constexpr FieldName kFields[] = {
 
 void decode_tensormap(Assembler& assembler) {
   const ptx::Instruction& instruction = assembler.instruction();
+  if (instruction.has("cp_fenceproxy")) return decode_copy(assembler);
   if (!instruction.has("replace")) Assembler::unsupported("tensormap without .replace");
   ReplaceForm form;
   const FieldName* found = nullptr;

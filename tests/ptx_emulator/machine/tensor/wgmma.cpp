@@ -111,8 +111,10 @@ const Op* execute_product(Warp& warp, const Op* op) {
   WarpAsync& async = async_of(warp);
   product.number = async.products_started++;
   product.group = async.products_committed;
+  const bool first = async.products.empty();
   accumulators_of(warp, async, form).products.push_back(product);
-  return op + 1;
+  // From here on every instruction is looked at, which the run loop does.
+  return first ? warp.suspend(Stop::kSwitch, op + 1) : op + 1;
 }
 
 const Op* execute_fence(Warp& warp, const Op* op) {
@@ -147,7 +149,10 @@ void write_results(Warp& warp, const PendingProduct& pending) {
   (void)warp;
   for (std::size_t i = 0; i < pending.form->d.size(); ++i) {
     std::uint32_t* registers = slot(pending.frame, pending.form->d[i]);
-    for (std::uint32_t lane = 0; lane < kWarpLanes; ++lane) {
+    std::uint32_t different = 0;
+    for (std::uint32_t lane = 0; lane < kWarpLanes; ++lane)
+      different |= registers[lane] ^ kNotReady;
+    for (std::uint32_t lane = 0; different != 0 && lane < kWarpLanes; ++lane) {
       if (registers[lane] != kNotReady) {
         throw DeviceFault(FaultKind::kAsyncNotReady,
                           "accumulator " + std::to_string(i) +

@@ -10,6 +10,7 @@
 #include "tests/ptx_emulator/machine/fault.h"
 #include "tests/ptx_emulator/machine/tensor/number_formats.h"
 #include "tests/ptx_emulator/machine/tensor/products.h"
+#include "tests/ptx_emulator/machine/tensor/wgmma_packing.h"
 
 namespace ptx_emulator::tensor {
 namespace {
@@ -60,26 +61,66 @@ constexpr std::uint32_t bytes_of(Element type) {
   return type == Element::kF16 || type == Element::kBf16 ? 2 : 1;
 }
 
+// Host address of the unit that holds element (row, k).
+const std::byte* unit_at(Warp& warp, const Op* op, const OperandRequest& request, std::uint32_t row,
+                         std::uint32_t k, std::uint32_t element) {
+  const Block& block = *warp.block;
+  const std::uint32_t at =
+      request.descriptor.address(row, k, element, request.mn_major) & ~(kUnit - 1);
+  if (block.observer != nullptr || at + kUnit > block.shared_bytes)
+    resolve_range(warp, op, AccessSpace::kShared, AccessKind::kRead, at, kUnit, kUnit);
+  return block.shared + at;
+}
+
+bool is_half(Element type) {
+  return type == Element::kF16 || type == Element::kBf16;
+}
+
+void pack_half_a(Warp& warp, const Op* op, const OperandRequest& request, std::uint32_t first_row,
+                 float* packed) {
+  const HalfFormat format{request.type == Element::kBf16, request.negate};
+  for (std::uint32_t row = 0; row < 16; ++row) {
+    for (std::uint32_t k = 0; k < request.K; k += 8) {
+      float eight[8];
+      widen_unit(unit_at(warp, op, request, first_row + row, k, 2), format, eight);
+      std::memcpy(packed + packed_index_a(row, k, request.K), eight, 16);
+      std::memcpy(packed + packed_index_a(row, k + 4, request.K), eight + 4, 16);
+    }
+  }
+}
+
+void pack_half_b(Warp& warp, const Op* op, const OperandRequest& request, std::uint32_t N,
+                 float* packed) {
+  const HalfFormat format{request.type == Element::kBf16, request.negate};
+  for (std::uint32_t n = 0; n < N; n += 8) {
+    float* tile = packed + std::size_t{n} * request.K;
+    if (request.mn_major) {
+      for (std::uint32_t k = 0; k < request.K; ++k)
+        pack_columns(unit_at(warp, op, request, n, k, 2), format, tile + 8 * k);
+      continue;
+    }
+    for (std::uint32_t k = 0; k < request.K; k += 8) {
+      const std::byte* units[8];
+      for (std::uint32_t i = 0; i < 8; ++i) units[i] = unit_at(warp, op, request, n + i, k, 2);
+      pack_tile(units, format, tile + 8 * k);
+    }
+  }
+}
+
 // Calls use(row, k, widened bits) for every element, unit by unit.
 template <Element kType, typename Use>
 void for_each_element(Warp& warp, const Op* op, const OperandRequest& request,
                       std::uint32_t first_row, std::uint32_t rows, Use use) {
   constexpr std::uint32_t kBytes = bytes_of(kType);
   constexpr std::uint32_t kPerUnit = kUnit / kBytes;
-  const Block& block = *warp.block;
   const std::uint32_t outer = request.mn_major ? request.K : rows;
   const std::uint32_t inner = request.mn_major ? rows : request.K;
   for (std::uint32_t i = 0; i < outer; ++i) {
     for (std::uint32_t j = 0; j < inner; j += kPerUnit) {
       const std::uint32_t row = request.mn_major ? j : i;
       const std::uint32_t k = request.mn_major ? i : j;
-      const std::uint32_t at =
-          request.descriptor.address(first_row + row, k, kBytes, request.mn_major) & ~(kUnit - 1);
-      if (block.observer != nullptr || at + kUnit > block.shared_bytes) {
-        resolve_range(warp, op, AccessSpace::kShared, AccessKind::kRead, at, kUnit, kUnit);
-      }
       std::uint8_t bytes[kUnit];
-      std::memcpy(bytes, block.shared + at, kUnit);
+      std::memcpy(bytes, unit_at(warp, op, request, first_row + row, k, kBytes), kUnit);
       for (std::uint32_t e = 0; e < kPerUnit; ++e) {
         std::uint32_t bits = 0;
         std::memcpy(&bits, bytes + e * kBytes, kBytes);
@@ -136,6 +177,8 @@ std::uint32_t MatrixDescriptor::address(std::uint32_t row, std::uint32_t k, std:
 
 void pack_a(Warp& warp, const Op* op, const OperandRequest& request, std::uint32_t first_row,
             std::uint32_t* packed) {
+  if (is_half(request.type) && !request.mn_major)
+    return pack_half_a(warp, op, request, first_row, reinterpret_cast<float*>(packed));
   with_type(request.type, [&](auto type) {
     for_each_element<type>(warp, op, request, first_row, 16,
                            [&](std::uint32_t row, std::uint32_t k, std::uint32_t word) {
@@ -146,6 +189,8 @@ void pack_a(Warp& warp, const Op* op, const OperandRequest& request, std::uint32
 
 void pack_b(Warp& warp, const Op* op, const OperandRequest& request, std::uint32_t N,
             std::uint32_t* packed) {
+  if (is_half(request.type))
+    return pack_half_b(warp, op, request, N, reinterpret_cast<float*>(packed));
   with_type(request.type, [&](auto type) {
     for_each_element<type>(warp, op, request, 0, N,
                            [&](std::uint32_t n, std::uint32_t k, std::uint32_t word) {

@@ -111,6 +111,21 @@ __global__ void warp_race(float* out, bool bad) {
   out[threadIdx.x] = tile[31 - threadIdx.x];
 }
 
+// Threads of two warps write neighbouring bytes, which is no race, and then read each other's.
+__global__ void byte_race(float* out, bool bad) {
+  __shared__ unsigned char bytes[64];
+  const int own = static_cast<int>(threadIdx.x % 32 * 2 + threadIdx.x / 32);
+  bytes[own] = static_cast<unsigned char>(threadIdx.x);
+  if (!bad) __syncthreads();
+  out[threadIdx.x] = bytes[own ^ 1];
+}
+
+__global__ void block_race(float* data, float* out, bool bad) {
+  data[threadIdx.x] = threadIdx.x;
+  if (!bad) __syncthreads();
+  out[threadIdx.x] = data[63 - threadIdx.x];
+}
+
 __global__ void global_race(float* out, bool bad) {
   if (threadIdx.x == 0) {
     if (bad) {
@@ -238,6 +253,10 @@ bool run(const char* name, bool bad) {
     shared_race_reuse<<<1, 64>>>(out, bad);
   } else if (is("warp_race")) {
     warp_race<<<1, 32>>>(out, bad);
+  } else if (is("byte_race")) {
+    byte_race<<<1, 64>>>(out, bad);
+  } else if (is("block_race")) {
+    block_race<<<1, 64>>>(data, out, bad);
   } else if (is("global_race")) {
     global_race<<<4, 32>>>(out, bad);
   } else if (is("missing_fence")) {

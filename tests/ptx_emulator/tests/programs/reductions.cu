@@ -1,4 +1,4 @@
-// Sums of one array by five ways of reducing, and the last block's finish with a fence and an
+// Sums of one array by six ways of reducing, and the last block's finish with a fence and an
 // atomic ticket.
 #include <cooperative_groups.h>
 #include <cooperative_groups/reduce.h>
@@ -76,6 +76,17 @@ __global__ void sum_groups(const float* in, float* out, int n) {
   if (tile.thread_rank() == 0) atomicAdd(out, value);
 }
 
+// Tiles of four warps meet in the shared memory that the system keeps.
+__global__ void sum_warp_groups(const float* in, float* out, int n) {
+  const auto tile = cg::tiled_partition<128>(cg::this_thread_block());
+  float value = 0;
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x)
+    value += in[i];
+  for (int round = 0; round < 3; ++round) tile.sync();
+  value = cg::reduce(tile, value, cg::plus<float>());
+  if (tile.thread_rank() == 0) atomicAdd(out, value);
+}
+
 __global__ void sum_grid(const float* in, float* partial, float* out, int n) {
   __shared__ typename cub::BlockReduce<float, 256>::TempStorage storage;
   float value = 0;
@@ -100,12 +111,13 @@ int main() {
     expected += in[i];
     magnitude += std::fabs(in[i]);
   }
-  DeviceArray<float> d_in(in), partial(blocks), out(6);
-  CHECK(cudaMemset(out.data, 0, 6 * sizeof(float)));
+  DeviceArray<float> d_in(in), partial(blocks), out(7);
+  CHECK(cudaMemset(out.data, 0, 7 * sizeof(float)));
   sum_shuffle<<<blocks, 256>>>(d_in.data, out.data, n);
   sum_tree<<<(n + 255) / 256, 256>>>(d_in.data, out.data + 1, n);
   sum_last_block<<<blocks, 256>>>(d_in.data, partial.data, out.data + 2, n);
   sum_groups<<<blocks, 256>>>(d_in.data, out.data + 3, n);
+  sum_warp_groups<<<blocks, 256>>>(d_in.data, out.data + 6, n);
   const float* in_argument = d_in.data;
   float *partial_argument = partial.data, *out_argument = out.data + 4;
   int n_argument = n;

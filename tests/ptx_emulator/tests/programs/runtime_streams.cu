@@ -2,6 +2,8 @@
 #include <chrono>
 #include <thread>
 
+#include <dlfcn.h>
+
 #include "runtime_case.cuh"
 
 namespace {
@@ -143,8 +145,8 @@ int host_functions() {
 __global__ void raise_flag(volatile int* flag) {
   *flag = 1;
 }
-// The host polls mapped memory and makes no call.
-int polling() {
+// The host polls mapped memory, and goes on calling the runtime or not.
+int poll_flag(bool calls) {
   int* flag;
   CHECK(cudaHostAlloc(&flag, sizeof *flag, cudaHostAllocMapped));
   *flag = 0;
@@ -154,9 +156,49 @@ int polling() {
   const volatile int* seen = flag;
   const auto begin = std::chrono::steady_clock::now();
   while (*seen == 0) {
+    std::size_t free_bytes, total_bytes;
+    if (calls) CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
     if (std::chrono::steady_clock::now() - begin > std::chrono::seconds(20)) return 1;
   }
   CHECK(cudaDeviceSynchronize());
+  return 0;
+}
+int polling() {
+  return poll_flag(false);
+}
+int polling_with_calls() {
+  return poll_flag(true);
+}
+
+// A library queues work from a callback: what it gave away is used once and destroyed once.
+using Enqueue = int (*)(cudaStream_t, void (*)(void*), void*, void (*)(void*), const char*);
+struct ForeignData {
+  int used = 0, destroyed = 0;
+};
+struct FromCallback {
+  cudaStream_t stream;
+  Enqueue enqueue;
+  ForeignData* data;
+  int status = -1;
+};
+void CUDART_CB queue_from_callback(void* argument) {
+  auto& call = *static_cast<FromCallback*>(argument);
+  call.status = call.enqueue(
+      call.stream, [](void* data) { ++static_cast<ForeignData*>(data)->used; }, call.data,
+      [](void* data) { ++static_cast<ForeignData*>(data)->destroyed; }, "foreign work");
+}
+int foreign_callback() {
+  TwoStreams t;
+  ForeignData data;
+  FromCallback call{t.b, reinterpret_cast<Enqueue>(dlsym(RTLD_DEFAULT, "ptxEmulatorEnqueue")),
+                    &data};
+  EXPECT(call.enqueue != nullptr);
+  CHECK(cudaLaunchHostFunc(t.a, queue_from_callback, &call));
+  CHECK(cudaStreamSynchronize(t.a));
+  EXPECT(call.status == cudaSuccess);
+  EXPECT(data.destroyed == data.used);
+  CHECK(cudaDeviceSynchronize());
+  EXPECT(data.used == 1 && data.destroyed == 1);
   return 0;
 }
 
@@ -274,6 +316,8 @@ constexpr Case kCases[] = {
     {"events", events},
     {"host_functions", host_functions},
     {"polling", polling},
+    {"polling_with_calls", polling_with_calls},
+    {"foreign_callback", foreign_callback},
     {"stream_ordered_memory", stream_ordered_memory},
     {"managed_memory", managed_memory},
     {"planes_and_volumes", planes_and_volumes},
