@@ -198,7 +198,10 @@ def first_step(machine):
         if options.nanogpt:
             arguments += ["--nanogpt", options.nanogpt]
     else:
-        machine.skip("first-step", "Trainer", f"{options.python} lacks transformers or accelerate")
+        lack = f"{options.python} lacks transformers or accelerate"
+        machine.skip("first-step", "Trainer", lack)
+        if options.nanogpt:
+            machine.skip("first-step", "nanogpt", f"it runs where Trainer does, and {lack}")
     if options.llmc_small:
         arguments += ["--llmc", options.llmc_small]
     for name in ("nanogpt", "llmc_small"):

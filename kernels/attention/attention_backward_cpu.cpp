@@ -375,7 +375,7 @@ void attention_backward(ExecutionContext& ctx, const AttentionGradient& op,
     if (has_next) {
       for (const std::int64_t part : {0, 1, 2}) {
         ahead.add(qkv + place_in_qkv(head + 1) + part * C, 3 * C);
-        ahead.add(d_qkv + place_in_qkv(head + 1) + part * C, 3 * C);
+        ahead.add_written(d_qkv + place_in_qkv(head + 1) + part * C, 3 * C);
       }
       ahead.add(out + place_in_out(head + 1), C);
       ahead.add(d_out + place_in_out(head + 1), C);

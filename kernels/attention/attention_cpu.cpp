@@ -248,7 +248,7 @@ void attention_forward(ExecutionContext& ctx, const Attention& op, const Attenti
     if (has_next) {
       const float* next_q = qkv + first_row(head + 1) * 3 * C + column(head + 1);
       for (const std::int64_t part : {0, 1, 2}) ahead.add(next_q + part * C, 3 * C);
-      ahead.add(out + first_row(head + 1) * C + column(head + 1), C);
+      ahead.add_written(out + first_row(head + 1) * C + column(head + 1), C);
     }
     HWY_DYNAMIC_DISPATCH(attention_forward_unit)
     ({.work = &work,

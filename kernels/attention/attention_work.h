@@ -104,16 +104,17 @@ class RowsAhead {
         rows_(T),
         lines_(padded_to(width, kFloatsOfLine) / kFloatsOfLine) {}
 
-  void add(const float* first, std::int64_t stride) {
-    if (!fits_) return;
-    arrays_[count_++] = {first, stride};
-    if (count_ == 1) begin_array();
-  }
+  void add(const float* first, std::int64_t stride) { add({first, stride, false}); }
+  void add_written(const float* first, std::int64_t stride) { add({first, stride, true}); }
 
   // The next line; called for each step of a product, since few lines can be under way at once.
   void fetch_line() {
     if (array_ == count_) return;
-    prefetch_behind(row_, line_ * kBytesOfLine);
+    if (arrays_[array_].is_written) {
+      prefetch_for_writing(row_, line_ * kBytesOfLine);
+    } else {
+      prefetch_behind(row_, line_ * kBytesOfLine);
+    }
     if (++line_ == lines_) next_row();
   }
 
@@ -122,8 +123,14 @@ class RowsAhead {
   struct Rows {
     const float* first;
     std::int64_t stride;
+    bool is_written;
   };
 
+  void add(const Rows& rows) {
+    if (!fits_) return;
+    arrays_[count_++] = rows;
+    if (count_ == 1) begin_array();
+  }
   void begin_array() {
     row_ = arrays_[array_].first;
     rows_left_ = rows_;

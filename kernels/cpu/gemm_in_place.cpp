@@ -116,10 +116,36 @@ class InPlaceProduct {
         product.a_packed = a_packed;
         product.b_packed = b_packed;
         if (p_.transpose_b) pack_columns(strip_at(columns, j), k, product);
+        product.next_b = next_of_b(columns, k, j);
+        product.next_a = share_of_next_a(rows, columns, k, j);
         gemm_multiply_strip(product);
       }
     }
     if (epilogue_) epilogue_({rows.first, rows.count, columns.first, columns.count});
+  }
+
+  // Both operands mostly come from the third cache, or the other core's. What follows the strip at
+  // column j of `columns` is fetched while that is multiplied: the next strip of B.
+  GemmAhead next_of_b(const Range& columns, const Range& k, std::int64_t j) const {
+    const bool is_last = j + sizes_.columns >= columns.count;
+    const std::int64_t next_k = k.first + k.count;
+    if (p_.transpose_b || (is_last && next_k == p_.k)) return {};
+    const Range of_k = is_last ? block_at(next_k) : k;
+    const Range strip = strip_at(columns, is_last ? 0 : j + sizes_.columns);
+    return {p_.b + of_k.first * p_.ldb + strip.first, p_.ldb, of_k.count, strip.count};
+  }
+
+  // And of A's next block, all of which the block's first strip reads, an equal share. The first
+  // strip itself fetches none: it reads this block.
+  GemmAhead share_of_next_a(const Range& rows, const Range& columns, const Range& k,
+                            std::int64_t j) const {
+    const std::int64_t next_k = k.first + k.count;
+    if (j == 0 || next_k == p_.k) return {};
+    const std::int64_t shares = ceil_div(columns.count, sizes_.columns) - 1;
+    const std::int64_t index = j / sizes_.columns - 1;
+    const std::int64_t first = index * rows.count / shares;
+    return {p_.a + next_k * p_.lda + rows.first + first, p_.lda, block_at(next_k).count,
+            (index + 1) * rows.count / shares - first};
   }
 
   // With B read where it lies; a, rows_of_a, a_packed and b_packed are left to

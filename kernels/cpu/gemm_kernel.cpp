@@ -5,13 +5,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cpu/prefetch.h"
 #include "kernels/cpu/simd.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/gemm_kernel.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-// for hwy::Prefetch
-#include "hwy/cache_control.h"
 #include "kernels/cpu/gemm_packing-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -94,7 +93,9 @@ struct StripPair {
   std::int64_t ldc, rows, columns;
   bool accumulate;
   const float* bias;
-  const float* fetch;  // from here on one line is fetched for every two k
+  // From here on one line is fetched for every two k, in steps of so many values.
+  const float* fetch;
+  std::int64_t fetch_step = kLine;
 };
 
 // The rows of C are fetched one by one while the first k are multiplied: all at
@@ -126,6 +127,7 @@ HWY_NOINLINE void multiply_strips(const StripPair& p, const LayoutA& layout,
   for (int i = 0; i < kPointers; ++i) a[i] = p.a + kRowsOfPointer * i * row;
   const float* HWY_RESTRICT b = p.b;
   const float* fetch = p.fetch;
+  const std::int64_t fetch_step = p.fetch_step;
   [[maybe_unused]] float* HWY_RESTRICT a_to = nullptr;
   [[maybe_unused]] float* HWY_RESTRICT b_to = nullptr;
   if constexpr (LayoutA::kPacks) a_to = layout.to;
@@ -161,10 +163,10 @@ HWY_NOINLINE void multiply_strips(const StripPair& p, const LayoutA& layout,
   std::int64_t l = 0;
   for (; l + 2 <= p.k; l += 2) {
 #pragma GCC unroll 4
-    for (std::int64_t j = 0; j < kColumns; j += kLine) hwy::Prefetch(c_row + j);
+    for (std::int64_t j = 0; j < kColumns; j += kLine) prefetch_for_writing(c_row + j, 0);
     c_row = c_row == last_c_row ? c_row : c_row + p.ldc;
-    hwy::Prefetch(fetch);
-    fetch += kLine;
+    fetch_to_second_cache(fetch);
+    fetch += fetch_step;
     multiply_step();
     multiply_step();
   }
@@ -243,6 +245,28 @@ void multiply_whole_strip(const GemmStripProduct& p, const StripPair& strips,
   }
 }
 
+// The lines of a part that is multiplied soon: the first of each row, then the second of each.
+class LinesAhead {
+ public:
+  explicit LinesAhead(const GemmAhead& part) : part_(part) {}
+
+  // Makes `strips` fetch the next `count` lines. False: there are none left.
+  bool give(std::int64_t count, StripPair& strips) {
+    if (column_ >= part_.columns || count == 0) return false;
+    strips.fetch = part_.at + row_ * part_.stride + column_;
+    strips.fetch_step = part_.stride;
+    row_ += count;
+    if (row_ < part_.rows) return true;
+    row_ = 0;
+    column_ += kLine;
+    return true;
+  }
+
+ private:
+  const GemmAhead part_;
+  std::int64_t row_ = 0, column_ = 0;
+};
+
 void multiply_strip(const GemmStripProduct& p) {
   const std::int64_t row_distance = p.rows_of_a == GemmRows::kPacked ? p.k : 1;
   StripPair strips{.a = p.a,
@@ -254,7 +278,9 @@ void multiply_strip(const GemmStripProduct& p) {
                    .columns = p.columns,
                    .accumulate = p.accumulate,
                    .bias = p.bias,
-                   .fetch = p.b_stride == 0 ? p.b : p.b_packed};
+                   .fetch = p.b,
+                   .fetch_step = 0};
+  LinesAhead next_b(p.next_b), next_a(p.next_a);
   bool is_packed = p.b_stride == 0;
   if (!is_packed && (p.columns < kColumns || p.rows < kRows)) {
     pack_adjacent_lines<kColumns>({.from = p.b,
@@ -268,6 +294,8 @@ void multiply_strip(const GemmStripProduct& p) {
   }
   std::int64_t i = 0;
   for (; i + kRows <= p.rows; i += kRows) {
+    const std::int64_t lines = p.k / 2;  // what one call of multiply_strips fetches
+    if (!next_b.give(lines, strips) && !next_a.give(lines, strips)) strips.fetch_step = 0;
     if (is_packed) {
       multiply_whole_strip(p, strips, i, PackedColumns{});
     } else {

@@ -63,6 +63,13 @@ enum class GemmRows {
                   // place, and packed
 };
 
+// Part of an operand that is multiplied soon: `rows` rows, `stride` apart, of `columns` adjacent
+// values.
+struct GemmAhead {
+  const float* at = nullptr;
+  std::int64_t stride = 0, rows = 0, columns = 0;
+};
+
 // The same for one strip of C's columns, from operands that need not be packed
 // before: what is read in place is packed on the way, while it is multiplied
 // for the first time.
@@ -80,6 +87,8 @@ struct GemmStripProduct {
   std::int64_t ldc, rows, columns;  // columns: a strip's at most
   bool accumulate;
   const float* bias;  // (columns), added last to every row; or null
+  // Fetched into the second cache meanwhile, in this order, as far as there is time.
+  GemmAhead next_b = {}, next_a = {};
 };
 void gemm_multiply_strip(const GemmStripProduct& product);
 

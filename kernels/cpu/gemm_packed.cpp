@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kMostShared = std::int64_t{1} << 22;  // packed at a time: 16 MiB of scratch
 constexpr std::int64_t kMostSharedK = 16 * kGemmBlock;
 constexpr std::int64_t kMostPanelLines = 128;  // 128 KiB of stack
-constexpr std::int64_t kLinesPackedAtOnce = 256;
+constexpr std::int64_t kLinesPackedAtOnce = 64;
 // Panels of rows are faster (157 against 147 GFLOP/s at 1024 x 3072 x 768), but B packed for all
 // threads through memory does not pay for few rows (131 against 138 at 256 x 768 x 50257; one core
 // of a Xeon of the Emerald Rapids generation with AVX-512).

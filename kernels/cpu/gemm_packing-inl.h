@@ -16,6 +16,7 @@
 
 #include "hwy/highway.h"
 #include "kernels/cpu/gemm_kernel.h"
+#include "kernels/cpu/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ovid::kernels::cpu {
@@ -40,6 +41,14 @@ constexpr std::int64_t kColumns = kVectors * kLanes;
 constexpr std::int64_t kLine = 16;        // of the cache, in floats
 constexpr std::int64_t kStepsAhead = 32;  // what is read in place is fetched so many k before
 
+// Begins to load the lines that packing writes soon, kCount values of a strip: all cores have read
+// what they held before.
+template <std::int64_t kCount>
+HWY_INLINE void prefetch_packed(const float* to) {
+  constexpr std::int64_t kBytesAhead = 2048;
+  for (std::int64_t i = 0; i < kCount; i += kLine) prefetch_for_writing(to + i, kBytesAhead);
+}
+
 // kCount consecutive values.
 template <std::int64_t kCount>
 HWY_INLINE void copy_values(const float* HWY_RESTRICT from, float* HWY_RESTRICT to) {
@@ -60,6 +69,7 @@ void pack_adjacent_lines(const GemmPacking& p) {
     const float* row = p.from + l * p.stride;
     float* to = p.to + l * kWidth;
     for (std::int64_t strip = 0; strip < whole; ++strip) {
+      prefetch_packed<kWidth>(to);
       copy_values<kWidth>(row, to);
       row += kWidth;
       to += p.k * kWidth;
@@ -99,6 +109,7 @@ template <std::int64_t kWidth>
 void transpose_strip(const float* from, std::int64_t stride, std::int64_t k, float* to) {
   std::int64_t l = 0;
   for (; l + 4 <= k; l += 4) {
+    prefetch_packed<4 * kWidth>(to + l * kWidth);
 #pragma GCC unroll 8
     for (std::int64_t i = 0; i + 4 <= kWidth; i += 4) {
       transpose_four<kWidth>(from + i * stride + l, stride, to + l * kWidth + i);

@@ -61,12 +61,19 @@ HWY_INLINE void set_zero_sums(Vector (&sums)[kSums]) {
   for (std::size_t i = 0; i < kSums; ++i) sums[i] = hn::Zero(Tag());
 }
 
+HWY_INLINE std::int64_t distance_to_next_row(std::int64_t columns) {
+  constexpr std::int64_t kLeastBytes = 2048;
+  return HWY_MAX(columns * std::int64_t{sizeof(float)}, kLeastBytes);
+}
+
 // Begins to load what the next row behind `at` has at the same place, or one further on where rows
 // are short: rows are worked on in order, and memory would wait while a row in the cache is gone
 // through again and again.
 HWY_INLINE void prefetch_next_row(const float* at, std::int64_t columns) {
-  constexpr std::int64_t kLeastBytes = 2048;
-  prefetch_behind(at, HWY_MAX(columns * std::int64_t{sizeof(float)}, kLeastBytes));
+  prefetch_behind(at, distance_to_next_row(columns));
+}
+HWY_INLINE void prefetch_next_written_row(const float* at, std::int64_t columns) {
+  prefetch_for_writing(at, distance_to_next_row(columns));
 }
 
 // Two passes: differences from the mean of the first lose nothing where the mean is large beside
@@ -95,8 +102,8 @@ HWY_INLINE void normalise(const float* row, float first_mean, const NormRow& op,
   const Vector mean = hn::Set(d, *op.mean), r = hn::Set(d, *op.inv_std);
   for_each_vector(columns, [&](std::int64_t i, std::size_t, auto, const auto& load,
                                const auto& store) HWY_ATTR {
-    prefetch_next_row(op.out + i, columns);
-    if (op.branch != nullptr) prefetch_next_row(row + i, columns);
+    prefetch_next_written_row(op.out + i, columns);
+    if (op.branch != nullptr) prefetch_next_written_row(row + i, columns);
     const Vector z = hn::Mul(hn::Sub(load(row + i), mean), r);
     store(hn::MulAdd(load(op.gain + i), z, load(op.bias + i)), op.out + i);
   });
@@ -159,7 +166,7 @@ void gradient_row(const NormGradientRow& op, std::int64_t columns) {
   const Vector average_g = hn::Set(d, averages.g), average_gz = hn::Set(d, averages.gz);
   for_each_vector(columns, [&](std::int64_t i, std::size_t, auto, const auto& load,
                                const auto& store) HWY_ATTR {
-    prefetch_next_row(op.d_in + i, columns);
+    prefetch_next_written_row(op.d_in + i, columns);
     const Vector z = hn::Mul(hn::Sub(load(op.in + i), mean), r);
     const Vector g = hn::Mul(load(op.d_out + i), load(op.gain + i));
     const Vector centred = hn::NegMulAdd(z, average_gz, hn::Sub(g, average_g));
@@ -167,7 +174,7 @@ void gradient_row(const NormGradientRow& op, std::int64_t columns) {
       store(hn::Mul(r, centred), op.d_in + i);
       return;
     }
-    prefetch_next_row(op.d_sum + i, columns);
+    prefetch_next_written_row(op.d_sum + i, columns);
     const Vector whole = hn::MulAdd(r, centred, load(op.d_sum + i));
     store(whole, op.d_sum + i);
     store(op.factors == nullptr ? whole : hn::Mul(whole, load(op.factors + i)), op.d_in + i);

@@ -63,7 +63,7 @@ void gelu_gradient_and_sum(const float* d_out, const float* before, float* d_bef
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
-    prefetch_behind(d_out + i, kBytesFetchedAhead);
+    prefetch_for_writing(d_before + i, kBytesFetchedAhead);
     prefetch_behind(before + i, kBytesFetchedAhead);
     const auto g = hn::Mul(hn::LoadU(d, d_out + i), gelu_derivative(d, hn::LoadU(d, before + i)));
     hn::StoreU(g, d, d_before + i);
@@ -140,6 +140,13 @@ void d_weight_product(ExecutionContext& ctx, const LinearGradient& op, const Lin
              .accumulate = op.d_weight_mode == GradientMode::kAccumulate});
 }
 
+// d_in comes last: the op behind this one then finds it in the caches.
+void weight_and_in_products(ExecutionContext& ctx, const LinearGradient& op,
+                            const LinearShape& shape) {
+  d_weight_product(ctx, op, shape);
+  d_in_product(ctx, op, shape);
+}
+
 }  // namespace
 
 void linear_forward(ExecutionContext& ctx, const Linear& op, const LinearShape& shape) {
@@ -151,8 +158,7 @@ void linear_backward(ExecutionContext& ctx, const LinearGradient& op, const Line
     add_rows_to(ctx.threads(), op.d_out,
                 {.sums = op.d_bias->data<float>(), .mode = op.d_weight_mode});
   }
-  d_in_product(ctx, op, shape);
-  d_weight_product(ctx, op, shape);
+  weight_and_in_products(ctx, op, shape);
 }
 
 void linear_gelu_forward(ExecutionContext& ctx, const LinearGelu& op, const LinearShape& shape) {
@@ -198,8 +204,7 @@ void linear_gelu_backward(ExecutionContext& ctx, const LinearGeluGradient& op,
                                   .d_in = op.d_in,
                                   .d_weight = op.d_weight,
                                   .d_weight_mode = op.d_weight_mode};
-  d_in_product(ctx, product, shape);
-  d_weight_product(ctx, product, shape);
+  weight_and_in_products(ctx, product, shape);
 }
 
 }  // namespace ovid::kernels::cpu
