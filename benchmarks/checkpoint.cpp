@@ -82,7 +82,7 @@ class Run {
   }
 
   const ovid::checkpoint::CheckpointContent& content() const { return content_; }
-  int threads() const { return plan_.threads; }
+  int threads() const { return plan_.target().threads; }
 
  private:
   const Options& options_;

@@ -120,11 +120,12 @@ int main(int argc, char** argv) {
   const ovid::generation::GenerationModel model{
       .config = config,
       .weights = weights.views(),
-      .threads = o.threads > 0 ? o.threads : ovid::kernels::cpu::available_threads()};
+      .target = {.threads = o.threads > 0 ? o.threads : ovid::kernels::cpu::available_threads()}};
   fmt::print(
       "{{\"event\":\"ready\",\"program\":\"ovid\",\"threads\":{},\"instruction_set\":\"{}\","
       "\"parameters\":{}}}\n",
-      model.threads, ovid::kernels::cpu::instruction_set(), ovid::model::parameter_count(config));
+      model.target.threads, ovid::kernels::cpu::instruction_set(),
+      ovid::model::parameter_count(config));
   std::fflush(stdout);
   std::vector<double> times;
   std::string line;

@@ -39,12 +39,12 @@ constexpr Layer kLayers[] = {{"qkv", 768, 2304, 12},
 
 // Operands that fit every product; the values do not matter, but zeros and denormals might.
 struct Operands {
-  ovid::memory::HostBuffer x, weight, y;
+  ovid::memory::Buffer x, weight, y;
   Operands()
       : x(kRows * 3072 * sizeof(float), "operands"),
         weight(std::size_t{50304} * 768 * sizeof(float), "operands"),
         y(kRows * std::size_t{50304} * sizeof(float), "operands") {
-    for (ovid::memory::HostBuffer* buffer : {&x, &weight, &y}) {
+    for (ovid::memory::Buffer* buffer : {&x, &weight, &y}) {
       float* values = reinterpret_cast<float*>(buffer->bytes().data());
       for (std::size_t i = 0; i < buffer->bytes().size() / sizeof(float); ++i)
         values[i] = static_cast<float>(i * 2654435761u % 1024) * 0x1p-10f - 0.5f;
@@ -52,7 +52,7 @@ struct Operands {
   }
 };
 
-float* floats(ovid::memory::HostBuffer& buffer) {
+float* floats(ovid::memory::Buffer& buffer) {
   return reinterpret_cast<float*>(buffer.bytes().data());
 }
 
@@ -122,7 +122,7 @@ double time_products(int threads, int rounds, Operands& operands) {
   for (const Layer& layer : kLayers) {
     for (int pass = 0; pass < 3; ++pass) {
       const Gemm product = product_of(layer, pass, operands);
-      ovid::memory::Execution execution(DeviceKind::kCpu, threads, scratch_bytes(product, threads));
+      ovid::memory::Execution execution(nullptr, threads, scratch_bytes(product, threads));
       const double taken = best_seconds(execution.context(), product, rounds);
       const double work = 2.0 * kRows * static_cast<double>(layer.in * layer.out);
       fmt::print(

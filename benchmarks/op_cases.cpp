@@ -238,17 +238,19 @@ void add_embedding_and_loss(Cases& cases, const StepShape& s) {
 void add_optimizer(Cases& cases, const StepShape& s) {
   const Shape all{s.parameters};
   cases.push_back({"adamw_update", [=](Arena& arena) -> ReadyOp {
-                     const AdamW op = {.weight = floats(arena, all),
-                                       .gradient = floats(arena, all),
-                                       .first_moment = floats(arena, all),
-                                       .second_moment = floats(arena, all),
-                                       .learning_rate = 1e-4,
-                                       .beta1 = 0.9,
-                                       .beta2 = 0.95,
-                                       .epsilon = 1e-8,
-                                       .weight_decay = 0.1,
-                                       .step = 10};
-                     return {[=](ExecutionContext& ctx) { adamw_update(ctx, op); }};
+                     const AdamWTensor tensor = {.weight = floats(arena, all),
+                                                 .gradient = floats(arena, all),
+                                                 .first_moment = floats(arena, all),
+                                                 .second_moment = floats(arena, all),
+                                                 .weight_decay = 0.1};
+                     return {[=](ExecutionContext& ctx) {
+                       adamw_update(ctx, {.tensors = {&tensor, 1},
+                                          .learning_rate = 1e-4,
+                                          .beta1 = 0.9,
+                                          .beta2 = 0.95,
+                                          .epsilon = 1e-8,
+                                          .step = 10});
+                     }};
                    }});
   cases.push_back({"moving_average_update", [=](Arena& arena) -> ReadyOp {
                      const MovingAverage op = {.value = floats(arena, all),

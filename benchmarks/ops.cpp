@@ -62,12 +62,12 @@ class PreparedOp {
  public:
   PreparedOp(const OpCase& op, const Setting& setting, int threads)
       : arena_(op.name, bytes_of(op, setting.bytes_in_turn)),
-        execution_(DeviceKind::kCpu, threads, scratch_bytes(op, threads)) {
+        execution_(nullptr, threads, scratch_bytes(op, threads)) {
     const std::size_t one = bytes_of(op, 0);
     while (arena_.used_bytes() == 0 || arena_.used_bytes() + one <= setting.bytes_in_turn)
       sets_.push_back(op.prepare(arena_));
     Numbers numbers;
-    const ovid::kernels::View all = arena_.flat_float32();
+    const ovid::kernels::View all = arena_.flat(ovid::kernels::DType::kFloat32);
     float* values = all.data<float>();
     for (std::int64_t i = 0; i < all.elements(); ++i)
       values[i] = static_cast<float>(numbers.next()) * 0x1p-31f;

@@ -45,6 +45,9 @@ int main(int argc, char** argv) {
   app.add_option("--length", o.length);
   app.add_option("--steps", o.steps);
   app.add_option("--threads", o.threads);
+  app.add_option("--device", o.device)->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--precision", o.precision)
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
   app.add_flag("--step-on-input", o.step_on_input, "take a step for each line of standard input");
   bool json = true;
   app.add_flag("--json", json, "accepted for clarity: the output is always JSON");
@@ -58,7 +61,8 @@ int main(int argc, char** argv) {
   fmt::print(
       "{{\"event\":\"ready\",\"program\":\"ovid\",\"threads\":{},\"instruction_set\":\"{}\","
       "\"matrix_products\":\"{}\"}}\n",
-      plan.threads, ovid::kernels::cpu::instruction_set(), ovid::kernels::cpu::gemm_library());
+      plan.target().threads, ovid::kernels::cpu::instruction_set(),
+      ovid::kernels::cpu::gemm_library());
   std::fflush(stdout);
   std::vector<double> milliseconds;
   std::string line;

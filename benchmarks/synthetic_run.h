@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
-#include "kernels/cpu/parallel_for.h"
+#include "src/memory/open_target.h"
 #include "src/training/training_step.h"
 
 // A model and a batch made up for timing: no data, no files.
@@ -11,8 +12,15 @@ namespace ovid::benchmarks {
 
 struct SyntheticRun {
   std::int64_t layers = 12, heads = 12, width = 768, vocabulary = 50257, batch = 4, length = 256;
-  int threads = 0;  // 0: all cores
+  int threads = 0;                    // 0: all cores
+  std::string device = "cpu";         // cpu or cuda
+  std::string precision = "float32";  // of a GPU: also bfloat16 or float16
 };
+
+inline kernels::DType dtype_of(const std::string& precision) {
+  if (precision == "bfloat16") return kernels::DType::kBfloat16;
+  return precision == "float16" ? kernels::DType::kFloat16 : kernels::DType::kFloat32;
+}
 
 inline training::RunPlan plan_of(const SyntheticRun& o) {
   training::RunPlan plan;
@@ -22,7 +30,11 @@ inline training::RunPlan plan_of(const SyntheticRun& o) {
                 .context_length = std::max<std::int64_t>(o.length, 1024),
                 .vocabulary_size = o.vocabulary};
   plan.micro_batch = {.sequences = o.batch, .length = o.length};
-  plan.threads = o.threads > 0 ? o.threads : kernels::cpu::available_threads();
+  plan.compute = memory::open_target(
+      {.device = o.device == "cuda" ? memory::DeviceRequest::kCuda : memory::DeviceRequest::kCpu,
+       .threads = o.threads,
+       .dtype = dtype_of(o.precision)});
+  plan.loaded.values.batch.sequences = o.batch;
   plan.loaded.values.training.steps = 1'000'000;
   return plan;
 }

@@ -1,18 +1,121 @@
-# Finds a CUDA toolkit, or decides for a CPU-only build.
-# In:  OVID_CUDA = AUTO | ON | OFF      Out: OVID_HAVE_CUDA
-# This version has no CUDA kernels yet: kernels/cuda/absent.cpp defines the cuda:: entries in every build, and says so
-# when one is called. The option exists so that presets and scripts keep their meaning.
+# Finds a CUDA toolkit in any of its layouts, or decides for a CPU-only build.
+# In:  OVID_CUDA = AUTO | ON | OFF, OVID_CUDA_ARCHITECTURES
+# Out: OVID_HAVE_CUDA; ovid::cuda (runtime, cuBLASLt, NVTX); ovid::nccl, ovid::cudnn where found
+# The layouts: a system folder (/usr/local/cuda, versioned ones, /opt/cuda), Debian's (/usr/lib/cuda), conda, and Python
+# wheels (nvidia/cu13 in site-packages: only versioned .so files, lib/ and no lib64/).
 include_guard(GLOBAL)
 set(OVID_CUDA AUTO CACHE STRING "Build the CUDA backend: AUTO (if a toolkit is found), ON (required), OFF")
 set_property(CACHE OVID_CUDA PROPERTY STRINGS AUTO ON OFF)
+# PTX that any newer GPU compiles for itself at the first start; the presets add machine code.
+set(OVID_CUDA_ARCHITECTURES "80-virtual;90a-virtual" CACHE STRING "Targets of the CUDA kernels, as CMAKE_CUDA_ARCHITECTURES")
 set(OVID_HAVE_CUDA OFF)
 if(OVID_CUDA STREQUAL "OFF")
+  message(STATUS "CUDA: turned off, the build is CPU-only")
   return()
 endif()
+
+# Where a toolkit may lie: what the user names, the active Python environment, then the usual folders.
+set(cuda_roots ${CUDAToolkit_ROOT} $ENV{CUDAToolkit_ROOT} $ENV{CUDA_HOME} $ENV{CUDA_PATH})
+set(cuda_wheels "")
+foreach(prefix IN ITEMS "$ENV{VIRTUAL_ENV}" "$ENV{CONDA_PREFIX}" "$ENV{HOME}/.local" /usr/local)
+  if(prefix)
+    file(GLOB found LIST_DIRECTORIES true "${prefix}/lib/python3*/site-packages/nvidia"
+                                          "${prefix}/lib/python3*/dist-packages/nvidia")
+    list(APPEND cuda_wheels ${found})
+  endif()
+endforeach()
+foreach(wheel IN LISTS cuda_wheels)
+  file(GLOB found LIST_DIRECTORIES true "${wheel}/cu1[0-9]" "${wheel}/cuda_nvcc")
+  list(APPEND cuda_roots ${found})
+endforeach()
+file(GLOB versioned LIST_DIRECTORIES true /usr/local/cuda-1[0-9]*)
+list(SORT versioned COMPARE NATURAL ORDER DESCENDING)
+list(APPEND cuda_roots $ENV{CONDA_PREFIX} /usr/local/cuda ${versioned} /opt/cuda /usr/lib/cuda)
+
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  set(cuda_bins ${cuda_roots})
+  list(TRANSFORM cuda_bins APPEND "/bin")
+  find_program(OVID_NVCC nvcc PATHS ENV PATH ${cuda_bins} NO_DEFAULT_PATH)
+  mark_as_advanced(OVID_NVCC)
+  if(OVID_NVCC)
+    # Through a farm of links nvcc would look for its parts beside the link.
+    file(REAL_PATH "${OVID_NVCC}" nvcc)
+    set(CMAKE_CUDA_COMPILER "${nvcc}" CACHE FILEPATH "nvcc")
+  endif()
+endif()
+set(CMAKE_CUDA_ARCHITECTURES "${OVID_CUDA_ARCHITECTURES}")
 include(CheckLanguage)
 check_language(CUDA)
-if(CMAKE_CUDA_COMPILER)
-  message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER} found; this version has no CUDA kernels yet, the build is CPU-only")
-elseif(OVID_CUDA STREQUAL "ON")
-  message(FATAL_ERROR "OVID_CUDA=ON but no nvcc was found. Set CUDACXX=/path/to/nvcc, or build with -DOVID_CUDA=OFF.")
+if(NOT CMAKE_CUDA_COMPILER)
+  if(OVID_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "OVID_CUDA=ON but no nvcc was found. Set CUDACXX=/path/to/nvcc or "
+                        "-DCUDAToolkit_ROOT=/path/to/toolkit, or build with -DOVID_CUDA=OFF.")
+  endif()
+  message(STATUS "CUDA: no nvcc found, the build is CPU-only")
+  return()
 endif()
+
+# The wheels' nvcc believes in lib64/, so its test link must be told; and their runtime has only a versioned name, which
+# CMake's own search does not know.
+if(CMAKE_CUDA_COMPILER MATCHES "/(site|dist)-packages/nvidia/")
+  cmake_path(GET CMAKE_CUDA_COMPILER PARENT_PATH wheel_bin)
+  cmake_path(GET wheel_bin PARENT_PATH wheel_root)
+  set(ENV{LIBRARY_PATH} "${wheel_root}/lib:$ENV{LIBRARY_PATH}")
+  file(GLOB runtime "${wheel_root}/lib/libcudart.so.1[0-9]")
+  if(runtime AND NOT CUDA_CUDART)
+    set(CUDA_CUDART "${runtime}" CACHE FILEPATH "CUDA runtime")
+  endif()
+endif()
+# Shared, so that the PTX emulator can take its place (tests/ptx_emulator).
+set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
+enable_language(CUDA)
+find_package(CUDAToolkit 12 REQUIRED)
+cmake_path(GET CUDAToolkit_BIN_DIR PARENT_PATH cuda_root)
+
+# A library that may have only a versioned file.  ovid_find_nvidia(nccl nccl.h nccl libnccl.so.2)
+function(ovid_find_nvidia name header)
+  set(roots "${CUDAToolkit_LIBRARY_ROOT}" "${CUDAToolkit_TARGET_DIR}" "${cuda_root}" /usr)
+  foreach(wheel IN LISTS cuda_wheels)
+    list(APPEND roots "${wheel}/nccl" "${wheel}/cudnn" "${wheel}/cublas")
+  endforeach()
+  string(TOUPPER ${name} upper)
+  find_path(OVID_${upper}_INCLUDE ${header} HINTS ${${upper}_ROOT} $ENV{${upper}_ROOT} ${roots} PATH_SUFFIXES include)
+  find_library(OVID_${upper}_LIBRARY NAMES ${ARGN} HINTS ${${upper}_ROOT} $ENV{${upper}_ROOT} ${roots}
+               PATH_SUFFIXES lib lib64)
+  mark_as_advanced(OVID_${upper}_INCLUDE OVID_${upper}_LIBRARY)
+  if(OVID_${upper}_INCLUDE AND OVID_${upper}_LIBRARY)
+    add_library(ovid::${name} UNKNOWN IMPORTED GLOBAL)
+    set_target_properties(ovid::${name} PROPERTIES IMPORTED_LOCATION "${OVID_${upper}_LIBRARY}"
+                                                   INTERFACE_INCLUDE_DIRECTORIES "${OVID_${upper}_INCLUDE}")
+    message(STATUS "CUDA: ${name} ${OVID_${upper}_LIBRARY}")
+  else()
+    message(STATUS "CUDA: ${name} not found (set ${upper}_ROOT to its folder)")
+  endif()
+endfunction()
+ovid_find_nvidia(cublaslt cublasLt.h cublasLt libcublasLt.so.13 libcublasLt.so.12)
+ovid_find_nvidia(nccl nccl.h nccl libnccl.so.2)
+ovid_find_nvidia(cudnn cudnn.h cudnn libcudnn.so.9)
+if(NOT TARGET ovid::cublaslt)
+  if(OVID_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "OVID_CUDA=ON but cuBLASLt was not found beside ${CMAKE_CUDA_COMPILER}. Install it (package "
+                        "libcublas-dev, or the wheel nvidia-cublas), set CUBLASLT_ROOT, or build with -DOVID_CUDA=OFF.")
+  endif()
+  message(STATUS "CUDA: no cuBLASLt found, the build is CPU-only")
+  return()
+endif()
+
+add_library(ovid_cuda_libraries INTERFACE)
+add_library(ovid::cuda ALIAS ovid_cuda_libraries)
+target_link_libraries(ovid_cuda_libraries INTERFACE CUDA::cudart ovid::cublaslt)
+target_include_directories(ovid_cuda_libraries SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
+# CUDA 13 keeps CUB and Thrust in a folder of their own, which nvcc adds and g++ does not.
+foreach(folder IN LISTS CUDAToolkit_INCLUDE_DIRS)
+  if(EXISTS "${folder}/cccl")
+    target_include_directories(ovid_cuda_libraries SYSTEM INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${folder}/cccl>)
+  endif()
+endforeach()
+if(OVID_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER "${OVID_CCACHE}")
+endif()
+set(OVID_HAVE_CUDA ON)
+message(STATUS "CUDA: ${CUDAToolkit_VERSION} of ${cuda_root}, targets ${OVID_CUDA_ARCHITECTURES} (-DOVID_CUDA=OFF leaves it out)")

@@ -57,6 +57,43 @@ function(ovid_add_test)
                        PROPERTIES LABELS "${label}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
+# A test of label cuda that runs CUDA code: a Catch2 program of SOURCES, or a PROGRAM of this build with ARGUMENTS. Where
+# the PTX emulator is built, its libraries stand before CUDA's and every fault that it looks for fails the test; else the
+# test wants a GPU, and says so where there is none.
+#   ovid_add_cuda_test(NAME gelu_cuda SOURCES gelu_cuda_test.cpp USES kernels/gelu)
+# DEVICE h100 plays an H100 (its sm_90a code is taken) in place of an A100.
+function(ovid_add_cuda_test)
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT;DEVICE;PROGRAM" "SOURCES;USES;LABELS;LIBRARIES;ARGUMENTS" ${ARGN})
+  set(target "${ARG_PROGRAM}")
+  if(NOT target)
+    set(target "test_${ARG_NAME}")
+    add_executable(${target} ${ARG_SOURCES})
+    set(used "")
+    foreach(other IN LISTS ARG_USES)
+      ovid_module_target("${other}" other_target)
+      list(APPEND used ${other_target})
+    endforeach()
+    target_link_libraries(${target} PRIVATE ovid_test_main ovid::warnings ${used} ${ARG_LIBRARIES})
+    add_dependencies(${target} ovid_cuda)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 600)
+  endif()
+  set(environment "OVID_CUDA_MODULE=set:$<TARGET_FILE:ovid_cuda>")
+  if(OVID_PTX_EMULATOR)
+    list(APPEND environment "LD_LIBRARY_PATH=path_list_prepend:${CMAKE_BINARY_DIR}/tests/ptx_emulator/lib"
+                            "PTX_EMULATOR_CHECK=set:all")
+    if(ARG_DEVICE)
+      list(APPEND environment "PTX_EMULATOR_DEVICE=set:${ARG_DEVICE}")
+    endif()
+  endif()
+  list(PREPEND ARG_LABELS cuda)
+  list(JOIN ARG_LABELS "-" labels)
+  add_test(NAME ${ARG_NAME} COMMAND ${target} ${ARG_ARGUMENTS})
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT}
+                                              ENVIRONMENT_MODIFICATION "${environment}")
+endfunction()
+
 function(ovid_write_module_graph)
   get_property(lines GLOBAL PROPERTY OVID_MODULE_GRAPH)
   list(JOIN lines "\n" text)

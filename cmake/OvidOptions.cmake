@@ -10,10 +10,11 @@ set(OVID_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, e.g. address,unde
 
 add_library(ovid_warnings INTERFACE)
 add_library(ovid::warnings ALIAS ovid_warnings)
-target_compile_options(ovid_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-                                               -Wno-missing-field-initializers)
+# nvcc has its own (kernels/cuda_backend).
+target_compile_options(ovid_warnings INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wno-sign-conversion;-Wno-missing-field-initializers>")
 if(OVID_WARNINGS_AS_ERRORS)
-  target_compile_options(ovid_warnings INTERFACE -Werror)
+  target_compile_options(ovid_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 
 if(OVID_SANITIZE)

@@ -15,15 +15,32 @@ void check_setting(bool valid, const char* name, const std::string& value, const
   }
 }
 
-void check_operands(const AdamW& op) {
-  check_shape(kOp, "weight", op.weight, DType::kFloat32, op.weight.shape());
-  check_shape(kOp, "gradient", op.gradient, DType::kFloat32, op.weight.shape());
-  check_shape(kOp, "first_moment", op.first_moment, DType::kFloat32, op.weight.shape());
-  check_shape(kOp, "second_moment", op.second_moment, DType::kFloat32, op.weight.shape());
-  check_contiguous(kOp, "weight", op.weight);
-  check_contiguous(kOp, "gradient", op.gradient);
-  check_contiguous(kOp, "first_moment", op.first_moment);
-  check_contiguous(kOp, "second_moment", op.second_moment);
+// float32, contiguous, shaped as the weights.
+void check_state(const char* name, const ConstView& view, const ConstView& weight) {
+  check_shape(kOp, name, view, DType::kFloat32, weight.shape());
+  check_contiguous(kOp, name, view);
+}
+
+void check_tensor(const ExecutionContext& ctx, const AdamWTensor& tensor) {
+  check_state("weight", tensor.weight, tensor.weight);
+  check_compute_dtype(ctx, kOp, "gradient", tensor.gradient);
+  check_shape(kOp, "gradient", tensor.gradient, tensor.gradient.dtype(), tensor.weight.shape());
+  check_contiguous(kOp, "gradient", tensor.gradient);
+  check_state("first_moment", tensor.first_moment, tensor.weight);
+  check_state("second_moment", tensor.second_moment, tensor.weight);
+  if (!tensor.rounded) return;
+  const DType dtype = tensor.rounded->dtype();
+  if (dtype != DType::kBfloat16 && dtype != DType::kFloat16) {
+    throw_shape_error(kOp, "rounded", *tensor.rounded, "bfloat16 or float16");
+  }
+  check_shape(kOp, "rounded", *tensor.rounded, dtype, tensor.weight.shape());
+  check_contiguous(kOp, "rounded", *tensor.rounded);
+}
+
+void check_operands(const ExecutionContext& ctx, const AdamW& op) {
+  for (const AdamWTensor& tensor : op.tensors) check_tensor(ctx, tensor);
+  check_shape(kOp, "gradient_scale_on_device", op.gradient_scale_on_device, DType::kFloat32,
+              Shape{});
   // Step 0 or a beta of 1 would divide by zero and fill the weights with NaN.
   check_setting(op.step >= 1, "step", std::to_string(op.step), "1 or more");
   check_setting(op.beta1 >= 0.0 && op.beta1 < 1.0, "beta1", std::to_string(op.beta1), "[0, 1)");
@@ -33,11 +50,19 @@ void check_operands(const AdamW& op) {
 }  // namespace
 
 void adamw_update(ExecutionContext& ctx, const AdamW& op) {
-  check_operands(op);
-  // Four arrays read, three written; 17 operations of equations (1) to (3).
-  const auto elements = static_cast<double>(op.weight.elements());
-  const OpScope scope(ctx, kOp, {op.weight.elements()},
-                      {.flops = 17 * elements, .bytes = 28 * elements});
+  check_operands(ctx, op);
+  if (ctx.only_measures()) return;
+  // Four arrays read, three or four written; 17 operations of equations (1) to (3).
+  std::int64_t elements = 0;
+  double bytes = 0;
+  for (const AdamWTensor& tensor : op.tensors) {
+    const std::size_t copied = tensor.rounded ? bytes_of(tensor.rounded->dtype()) : 0;
+    const std::size_t one = 6 * sizeof(float) + bytes_of(tensor.gradient.dtype()) + copied;
+    elements += tensor.weight.elements();
+    bytes += static_cast<double>(one) * static_cast<double>(tensor.weight.elements());
+  }
+  const OpScope scope(ctx, kOp, {elements},
+                      {.flops = 17 * static_cast<double>(elements), .bytes = bytes});
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::adamw_update(ctx, op);

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <optional>
+#include <span>
+
 #include "kernels/common/execution_context.h"
+#include "kernels/common/random.h"
 #include "kernels/common/view.h"
 
 // One AdamW step (Loshchilov, Hutter 2019, with decoupled weight decay; docs/math/adamw.md).
@@ -8,23 +12,42 @@
 //   m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2                            (1)
 //   w = w (1 - learning_rate * weight_decay)                                                (2)
 //   w = w - learning_rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon) (3)
+//   rounded = w, rounded to its type                                                        (4)
 namespace ovid::kernels {
 
+// One tensor's share of a step. All members are contiguous and of one shape, (n).
+struct AdamWTensor {
+  View weight;         // (n) float32, the master weights, updated
+  ConstView gradient;  // (n) float32, on CUDA also bfloat16 or float16
+  View first_moment;   // (n) float32 m, updated
+  View second_moment;  // (n) float32 v, updated
+  // (n) bfloat16 or float16, written: the copy of the weights that products read; absent: none
+  std::optional<View> rounded = std::nullopt;
+  double weight_decay;
+  // Of element 0 in the stream of `rounding`, so that a part of a tensor draws the numbers that it
+  // would draw as part of the whole.
+  std::uint64_t first_index = 0;
+};
+
 struct AdamW {
-  View weight;                  // (n) float32, updated
-  ConstView gradient;           // (n) float32
-  View first_moment;            // (n) float32 m, updated
-  View second_moment;           // (n) float32 v, updated
-  float gradient_scale = 1.0f;  // the factor of gradient clipping
+  std::span<const AdamWTensor> tensors;  // read before the call returns
+  float gradient_scale = 1.0f;           // the factor of clipping, or 1 / loss scale
+  // () float32, in the device's memory: multiplied into gradient_scale when the kernel runs, so
+  // that the host need not wait for it (gradient_norm writes it); absent: 1
+  std::optional<ConstView> gradient_scale_on_device = std::nullopt;
   double learning_rate;
   double beta1;
   double beta2;
   double epsilon;
-  double weight_decay;
   std::int64_t step;  // 1 for the first update
+  // Rounds (4) up or down at random, by a word that is a pure function of the stream and the
+  // element's index, so that the mean is w; absent: to nearest
+  std::optional<RandomStream> rounding = std::nullopt;
 };
 
-// Enqueued on ctx; throws ShapeError.
+// Updates all tensors; on CUDA in one launch, fastest where memory begins at multiples of 16 bytes
+// and first_index is a multiple of 4. Where the product of the two scales is NaN or infinite,
+// nothing is written: the step is skipped. Enqueued on ctx; throws ShapeError.
 void adamw_update(ExecutionContext& ctx, const AdamW& op);
 
 namespace cpu {

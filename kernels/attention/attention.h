@@ -13,12 +13,13 @@
 //   o_i  = sum_j dropout(P)_ij v_j                                                          (3)
 // No T x T matrix is stored: the backward pass computes P again from l. Tiles beyond the diagonal
 // are skipped in both passes. Bits do not depend on threads, nor on the other sequences of the
-// batch.
+// batch. Number type A: float32, on CUDA also bfloat16 or float16, where P and the gradient of S
+// are rounded to A as operands of products; all sums are float32.
 namespace ovid::kernels {
 
 struct Attention {
-  ConstView qkv;     // (B, T, 3C) float32: q | k | v, each H heads of D
-  View out;          // (B, T, C) written
+  ConstView qkv;     // (B, T, 3C) A: q | k | v, each H heads of D
+  View out;          // (B, T, C) A, written
   View log_sum_exp;  // (B, H, T) float32 l, written, kept for backward
   std::int64_t heads;
   // On P; the index of element (b, h, i, j) is ((b H + h) T + i) 4 ceil(T / 4) + j.
@@ -26,11 +27,11 @@ struct Attention {
 };
 
 struct AttentionGradient {
-  ConstView d_out;        // (B, T, C)
-  ConstView qkv;          // (B, T, 3C)
-  ConstView out;          // (B, T, C) the forward pass's
-  ConstView log_sum_exp;  // (B, H, T) the forward pass's
-  View d_qkv;             // (B, T, 3C) overwritten; aliases nothing
+  ConstView d_out;        // (B, T, C) A
+  ConstView qkv;          // (B, T, 3C) A
+  ConstView out;          // (B, T, C) A, the forward pass's
+  ConstView log_sum_exp;  // (B, H, T) float32, the forward pass's
+  View d_qkv;             // (B, T, 3C) A, overwritten; aliases nothing
   std::int64_t heads;
   std::optional<DropoutMask> dropout = std::nullopt;  // the forward pass's
 };
@@ -38,14 +39,16 @@ struct AttentionGradient {
 // Attention of new rows over cached keys and values, for decoding. Row n belongs to sequence
 // sequences[n] at position positions[n]: its k and v are first written to the cache there; then it
 // attends to positions 0 .. positions[n] of its sequence. Several rows may belong to one sequence
-// (a prompt); no two to the same place. Each row's bits are those it would have alone.
+// (a prompt); no two to the same place. Each row's bits are those it would have alone. A sequence
+// or position out of range: ShapeError on the CPU; on CUDA, where the host does not see them, the
+// row's result is NaN and the cache is left alone.
 struct CachedAttention {
-  ConstView qkv;        // (N, 3C) float32
+  ConstView qkv;        // (N, 3C) A: float32, on CUDA also bfloat16 or float16
   ConstView sequences;  // (N) int32 in [0, S)
   ConstView positions;  // (N) int32 in [0, P)
-  View keys;            // (S, P, C) float32, read and written
-  View values;          // (S, P, C) float32, read and written
-  View out;             // (N, C) written
+  View keys;            // (S, P, C) A, read and written
+  View values;          // (S, P, C) A, read and written
+  View out;             // (N, C) A, written
   std::int64_t heads;
 };
 

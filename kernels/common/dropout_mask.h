@@ -14,15 +14,15 @@ struct DropoutMask {
   float probability = 0.0f;  // in [0, 1)
   RandomStream stream;
 
-  float keep_scale() const { return 1.0f / (1.0f - probability); }
+  OVID_HOST_DEVICE float keep_scale() const { return 1.0f / (1.0f - probability); }
   // 0 or 1 / (1 - p) for elements 4 * quad .. 4 * quad + 3.
-  void factors(std::uint64_t quad, float (&out)[4]) const {
+  OVID_HOST_DEVICE void factors(std::uint64_t quad, float (&out)[4]) const {
     const Philox4x32 words = random_words(stream, quad);
     for (std::size_t i = 0; i < 4; ++i) {
       out[i] = uniform_float(words[i]) >= probability ? keep_scale() : 0.0f;
     }
   }
-  float factor(std::uint64_t index) const {
+  OVID_HOST_DEVICE float factor(std::uint64_t index) const {
     float quad[4];
     factors(index / 4, quad);
     return quad[index % 4];

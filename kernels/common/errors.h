@@ -16,4 +16,9 @@ struct DeviceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A device without the memory that was asked for.
+struct DeviceMemoryError : DeviceError {
+  using DeviceError::DeviceError;
+};
+
 }  // namespace ovid::kernels

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kernels/common/errors.h"
+#include "kernels/common/execution_context.h"
 #include "kernels/common/view.h"
 
 // Checks of operands, shared by all ops; each runs once, before the backend is chosen. Messages
@@ -40,6 +41,36 @@ inline void check_shape(const char* op, const char* operand, const ConstView& vi
 inline void check_shape(const char* op, const char* operand, const std::optional<ConstView>& view,
                         DType dtype, const Shape& shape) {
   if (view) check_shape(op, operand, *view, dtype, shape);
+}
+
+// The number type that an op computes in is that of its first operand: float32, bfloat16 or
+// float16. The CPU backend computes in float32 alone.
+inline void check_compute_dtype(const ExecutionContext& ctx, const char* op, const char* operand,
+                                const ConstView& view) {
+  const DType dtype = view.dtype();
+  if (dtype != DType::kFloat32 && dtype != DType::kBfloat16 && dtype != DType::kFloat16) {
+    throw_shape_error(op, operand, view, "float32, bfloat16 or float16");
+  }
+  if (ctx.device_kind() == DeviceKind::kCpu && dtype != DType::kFloat32) {
+    throw_shape_error(op, operand, view, "float32: the CPU computes in no other precision");
+  }
+}
+
+// The gradient of a parameter: in the op's own number type, or in float32, which loses nothing
+// where many micro-batches add to it.
+inline void check_gradient_dtype(const char* op, const char* operand, const ConstView& view,
+                                 DType compute) {
+  if (view.dtype() != compute && view.dtype() != DType::kFloat32) {
+    throw_shape_error(
+        op, operand, view,
+        compute == DType::kFloat32 ? "float32" : std::string(name_of(compute)) + " or float32");
+  }
+}
+
+// Takes `bytes` for the length of a dry run's op: what the CUDA kernels will take.
+inline void measure_scratch(ExecutionContext& ctx, std::size_t bytes) {
+  ScratchFrame scratch(ctx);
+  scratch.take<std::byte>(static_cast<std::int64_t>(bytes));
 }
 
 inline void check_contiguous(const char* op, const char* operand, const ConstView& view) {

@@ -13,6 +13,16 @@ namespace ovid::kernels {
 
 using Philox4x32 = std::array<std::uint32_t, 4>;
 
+// The upper half of a product; on the device by the instruction for it, as a product of 64 bits
+// takes three times as many.
+OVID_HOST_DEVICE inline std::uint32_t upper_half_of_product(std::uint32_t a, std::uint32_t b) {
+#ifdef __CUDA_ARCH__
+  return __umulhi(a, b);
+#else
+  return static_cast<std::uint32_t>((static_cast<std::uint64_t>(a) * b) >> 32);
+#endif
+}
+
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): 128 random
 // bits that are a pure function of a 64-bit key and a 128-bit counter. The same on every device, in
 // any order, on any number of threads.
@@ -25,12 +35,11 @@ OVID_HOST_DEVICE inline Philox4x32 philox4x32(std::uint64_t key, std::uint64_t c
   std::uint32_t c2 = static_cast<std::uint32_t>(counter_high);
   std::uint32_t c3 = static_cast<std::uint32_t>(counter_high >> 32);
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = 0xD2511F53ull * c0;
-    const std::uint64_t p1 = 0xCD9E8D57ull * c2;
-    const std::uint32_t n0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ k0;
-    const std::uint32_t n2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c1 = static_cast<std::uint32_t>(p1);
-    c3 = static_cast<std::uint32_t>(p0);
+    constexpr std::uint32_t kFactor0 = 0xD2511F53u, kFactor1 = 0xCD9E8D57u;
+    const std::uint32_t n0 = upper_half_of_product(kFactor1, c2) ^ c1 ^ k0;
+    const std::uint32_t n2 = upper_half_of_product(kFactor0, c0) ^ c3 ^ k1;
+    c1 = kFactor1 * c2;
+    c3 = kFactor0 * c0;
     c0 = n0;
     c2 = n2;
     k0 += 0x9E3779B9u;
@@ -41,7 +50,7 @@ OVID_HOST_DEVICE inline Philox4x32 philox4x32(std::uint64_t key, std::uint64_t c
 
 // What a random number is for. The upper half of a counter, so that no two uses ever share a
 // number.
-enum class RandomUse : std::uint8_t { kInitialisation, kDropout, kSampling, kShuffle };
+enum class RandomUse : std::uint8_t { kInitialisation, kDropout, kSampling, kShuffle, kRounding };
 
 // Names one stream of random numbers: the run's seed, the use, and two numbers that the use defines
 // (dropout: optimizer step x micro-batch and the site in the model; sampling: the sequence).
@@ -52,14 +61,14 @@ struct RandomStream {
   std::uint64_t major = 0;  // below 2^32
   std::uint32_t minor = 0;  // below 2^24
 
-  std::uint64_t counter_high() const {
+  OVID_HOST_DEVICE std::uint64_t counter_high() const {
     return (static_cast<std::uint64_t>(use) << 56) |
            (static_cast<std::uint64_t>(minor & 0xFFFFFFu) << 32) | (major & 0xFFFFFFFFull);
   }
 };
 
 // Four random words at `index` of the stream.
-inline Philox4x32 random_words(const RandomStream& stream, std::uint64_t index) {
+OVID_HOST_DEVICE inline Philox4x32 random_words(const RandomStream& stream, std::uint64_t index) {
   return philox4x32(stream.seed, stream.counter_high(), index);
 }
 

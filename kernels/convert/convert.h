@@ -1,6 +1,9 @@
 #pragma once
 
+#include <optional>
+
 #include "kernels/common/execution_context.h"
+#include "kernels/common/random.h"
 #include "kernels/common/view.h"
 
 namespace ovid::kernels {
@@ -10,6 +13,10 @@ namespace ovid::kernels {
 struct Convert {
   ConstView in;  // (n) contiguous
   View out;      // (n) contiguous, written; does not overlap in
+  // Rounds to a 16-bit type up or down at random instead, so that the mean is the number itself
+  // (kernels/common/stochastic_rounding.h): element i by word i mod 4 of the stream's i / 4, on
+  // every device. Numbers that `out` can hold stay. Absent: to nearest.
+  std::optional<RandomStream> rounding = std::nullopt;
 };
 
 // Sets all bytes of `out` to zero; contiguous, any dtype.

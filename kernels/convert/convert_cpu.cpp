@@ -84,6 +84,8 @@ HWY_AFTER_NAMESPACE();
 #include <bit>
 #include <cstring>
 
+#include "kernels/common/stochastic_rounding.h"
+
 namespace ovid::kernels::cpu {
 
 HWY_EXPORT(float32_to_bfloat16);
@@ -148,9 +150,24 @@ void widen(DType dtype, const void* in, std::int64_t first, float* out, std::int
   }
 }
 
-void narrow(DType dtype, const float* in, void* out, std::int64_t first, std::int64_t count) {
-  std::uint16_t* half = static_cast<std::uint16_t*>(out) + first;
-  if (dtype == DType::kBfloat16) {
+// in: elements [first, first + count)
+void narrow_at_random(DType dtype, const RandomStream& stream, const float* in, std::uint16_t* out,
+                      std::int64_t first, std::int64_t count) {
+  Philox4x32 words{};
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto index = static_cast<std::uint64_t>(first + i);
+    if (i == 0 || index % 4 == 0) words = random_words(stream, index / 4);
+    const std::uint32_t word = words[index % 4];
+    out[i] =
+        dtype == DType::kBfloat16 ? round_to_bfloat16(in[i], word) : round_to_float16(in[i], word);
+  }
+}
+
+void narrow(const Convert& op, const float* in, std::int64_t first, std::int64_t count) {
+  std::uint16_t* half = static_cast<std::uint16_t*>(op.out.raw()) + first;
+  if (op.rounding) {
+    narrow_at_random(op.out.dtype(), *op.rounding, in, half, first, count);
+  } else if (op.out.dtype() == DType::kBfloat16) {
     HWY_DYNAMIC_DISPATCH(float32_to_bfloat16)(in, half, count);
   } else {
     for (std::int64_t i = 0; i < count; ++i) half[i] = float16_bits(in[i]);
@@ -168,13 +185,13 @@ void convert_piece(const Convert& op, std::int64_t begin, std::int64_t end) {
   } else if (to == DType::kFloat32) {
     widen(from, op.in.raw(), begin, op.out.data<float>() + begin, end - begin);
   } else if (from == DType::kFloat32) {
-    narrow(to, op.in.data<float>() + begin, op.out.raw(), begin, end - begin);
+    narrow(op, op.in.data<float>() + begin, begin, end - begin);
   } else {
     std::array<float, kChunk> wide;
     for (std::int64_t first = begin; first < end; first += kChunk) {
       const std::int64_t count = std::min(kChunk, end - first);
       widen(from, op.in.raw(), first, wide.data(), count);
-      narrow(to, wide.data(), op.out.raw(), first, count);
+      narrow(op, wide.data(), first, count);
     }
   }
 }

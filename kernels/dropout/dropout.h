@@ -9,14 +9,14 @@
 namespace ovid::kernels {
 
 struct Dropout {
-  ConstView in;  // (N, C) float32, contiguous
-  View out;      // (N, C) written; may alias in
+  ConstView in;  // (N, C) contiguous; float32, on CUDA also bfloat16 or float16
+  View out;      // (N, C) as in, written; may alias in
   DropoutMask mask;
 };
 
 struct DropoutGradient {
-  ConstView d_out;   // (N, C) float32, contiguous
-  View d_in;         // (N, C) overwritten; may alias d_out
+  ConstView d_out;   // (N, C) contiguous; float32, on CUDA also bfloat16 or float16
+  View d_in;         // (N, C) as d_out, overwritten; may alias d_out
   DropoutMask mask;  // the forward pass's
 };
 

@@ -2,88 +2,119 @@
 
 #include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
+#include "kernels/embedding/embedding_cuda_scratch.h"
 
 namespace ovid::kernels {
 
 namespace {
 
-void check_table(const char* op, const char* operand, const ConstView& table, std::int64_t width) {
-  if (table.shape().rank() != 2 || table.dtype() != DType::kFloat32 || table.columns() != width) {
-    throw_shape_error(op, operand, table, "float32 (rows, " + std::to_string(width) + ")");
+void check_table(const char* op, const char* operand, const ConstView& table, DType dtype,
+                 std::int64_t width) {
+  if (table.shape().rank() != 2 || table.dtype() != dtype || table.columns() != width) {
+    throw_shape_error(op, operand, table,
+                      std::string(name_of(dtype)) + " (rows, " + std::to_string(width) + ")");
   }
   check_contiguous(op, operand, table);
 }
 
-struct Tables {
+struct Operands {
+  const char* rows_name;
+  ConstView rows;
+  DType rows_dtype;
   const char* token_name;
   ConstView token;
+  DType token_dtype;
   const char* position_name;
   ConstView position;
+  DType position_dtype;
 };
 
 EmbeddingShape check_operands(const char* op, const ConstView& tokens,
-                              const std::optional<ConstView>& positions, const char* rows_name,
-                              const ConstView& rows, const Tables& tables) {
+                              const std::optional<ConstView>& positions, const Operands& operands) {
+  const ConstView& rows = operands.rows;
   if (tokens.shape().rank() != 2 || tokens.dtype() != DType::kInt32) {
     throw_shape_error(op, "tokens", tokens, "int32 (B, T)");
   }
   check_contiguous(op, "tokens", tokens);
   const EmbeddingShape shape{tokens.shape()[0], tokens.shape()[1], rows.columns(),
-                             tables.token.rows(), tables.position.rows()};
+                             operands.token.rows(), operands.position.rows()};
   check_shape(op, "positions", positions, DType::kInt32, tokens.shape());
   if (positions) check_contiguous(op, "positions", *positions);
-  check_matrix(op, rows_name, rows, DType::kFloat32, shape.sequences * shape.length, shape.width);
-  check_contiguous(op, rows_name, rows);
-  check_table(op, tables.token_name, tables.token, shape.width);
-  check_table(op, tables.position_name, tables.position, shape.width);
+  check_matrix(op, operands.rows_name, rows, operands.rows_dtype, shape.sequences * shape.length,
+               shape.width);
+  check_contiguous(op, operands.rows_name, rows);
+  check_table(op, operands.token_name, operands.token, operands.token_dtype, shape.width);
+  check_table(op, operands.position_name, operands.position, operands.position_dtype, shape.width);
   if (!positions && shape.positions < shape.length) {
-    throw_shape_error(op, tables.position_name, tables.position,
+    throw_shape_error(op, operands.position_name, operands.position,
                       "at least T = " + std::to_string(shape.length) + " rows");
   }
   return shape;
 }
 
-// bytes: of one element of a row of the batch.
+// bytes: moved for one element of a row of the batch.
 OpScope profile_scope(ExecutionContext& ctx, const char* name, const EmbeddingShape& shape,
-                      double flops, double bytes) {
+                      double flops, std::size_t bytes) {
   const auto elements = static_cast<double>(shape.sequences * shape.length * shape.width);
   return {ctx,
           name,
           {shape.sequences, shape.length, shape.width},
-          {.flops = flops * elements, .bytes = bytes * elements}};
+          {.flops = flops * elements, .bytes = static_cast<double>(bytes) * elements}};
 }
 
 }  // namespace
 
 void embedding_forward(ExecutionContext& ctx, const Embedding& op) {
-  const EmbeddingShape shape =
-      check_operands("embedding_forward", op.tokens, op.positions, "out", op.out,
-                     {.token_name = "token_embedding",
-                      .token = op.token_embedding,
-                      .position_name = "position_embedding",
-                      .position = op.position_embedding});
-  const OpScope scope = profile_scope(ctx, "embedding_forward", shape, 1, 12);
+  const DType dtype = op.token_embedding.dtype();
+  check_compute_dtype(ctx, "embedding_forward", "token_embedding", op.token_embedding);
+  const EmbeddingShape shape = check_operands("embedding_forward", op.tokens, op.positions,
+                                              {.rows_name = "out",
+                                               .rows = op.out,
+                                               .rows_dtype = dtype,
+                                               .token_name = "token_embedding",
+                                               .token = op.token_embedding,
+                                               .token_dtype = dtype,
+                                               .position_name = "position_embedding",
+                                               .position = op.position_embedding,
+                                               .position_dtype = dtype});
+  const OpScope scope = profile_scope(ctx, "embedding_forward", shape, 1, 3 * bytes_of(dtype));
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::embedding_forward(ctx, op, shape);
     case DeviceKind::kCuda:
+      if (ctx.only_measures()) return;
       return cuda::embedding_forward(ctx, op, shape);
   }
 }
 
 void embedding_backward(ExecutionContext& ctx, const EmbeddingGradient& op) {
-  const EmbeddingShape shape =
-      check_operands("embedding_backward", op.tokens, op.positions, "d_out", op.d_out,
-                     {.token_name = "d_token_embedding",
-                      .token = op.d_token_embedding,
-                      .position_name = "d_position_embedding",
-                      .position = op.d_position_embedding});
+  const DType dtype = op.d_out.dtype();
+  check_compute_dtype(ctx, "embedding_backward", "d_out", op.d_out);
+  check_gradient_dtype("embedding_backward", "d_token_embedding", op.d_token_embedding, dtype);
+  check_gradient_dtype("embedding_backward", "d_position_embedding", op.d_position_embedding,
+                       dtype);
+  const EmbeddingShape shape = check_operands("embedding_backward", op.tokens, op.positions,
+                                              {.rows_name = "d_out",
+                                               .rows = op.d_out,
+                                               .rows_dtype = dtype,
+                                               .token_name = "d_token_embedding",
+                                               .token = op.d_token_embedding,
+                                               .token_dtype = op.d_token_embedding.dtype(),
+                                               .position_name = "d_position_embedding",
+                                               .position = op.d_position_embedding,
+                                               .position_dtype = op.d_position_embedding.dtype()});
   // d_out read, a row of each table read and written.
-  const OpScope scope = profile_scope(ctx, "embedding_backward", shape, 2, 20);
+  const std::size_t bytes = bytes_of(dtype) + 2 * bytes_of(op.d_token_embedding.dtype()) +
+                            2 * bytes_of(op.d_position_embedding.dtype());
+  const OpScope scope = profile_scope(ctx, "embedding_backward", shape, 2, bytes);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::embedding_backward(ctx, op, shape);
     case DeviceKind::kCuda:
+      if (ctx.only_measures()) {
+        const bool sorts_positions = op.positions.has_value();
+        return measure_scratch(ctx, cuda::embedding_backward_scratch_bytes(shape, sorts_positions));
+      }
       return cuda::embedding_backward(ctx, op, shape);
   }
 }

@@ -13,19 +13,19 @@ struct Embedding {
   ConstView tokens;  // (B, T) int32 in [0, V); the caller has checked the range
   // (B, T) int32 in [0, P). Absent: the column, 0 .. T-1, in each row of `tokens`.
   std::optional<ConstView> positions = std::nullopt;
-  ConstView token_embedding;     // (V, C) float32
-  ConstView position_embedding;  // (P, C) float32, P >= T
-  View out;                      // (B, T, C) float32, written
+  ConstView token_embedding;     // (V, C) float32, on CUDA also bfloat16 or float16
+  ConstView position_embedding;  // (P, C) as token_embedding, P >= T
+  View out;                      // (B, T, C) as token_embedding, written
 };
 
 // Both embeddings accumulate. Rows are added in the order of the batch, so the bits do not depend
-// on threads.
+// on threads. A sum is rounded to its table's type once, behind the last row.
 struct EmbeddingGradient {
   ConstView tokens;
   std::optional<ConstView> positions = std::nullopt;
-  ConstView d_out;            // (B, T, C) float32
-  View d_token_embedding;     // (V, C) float32, accumulated
-  View d_position_embedding;  // (P, C) float32, accumulated
+  ConstView d_out;            // (B, T, C) float32, on CUDA also bfloat16 or float16
+  View d_token_embedding;     // (V, C) as d_out, or float32; accumulated
+  View d_position_embedding;  // (P, C) as d_out, or float32; accumulated
 };
 
 // Enqueued on ctx; throws ShapeError.

@@ -8,14 +8,14 @@
 namespace ovid::kernels {
 
 struct Gelu {
-  ConstView in;  // (N, C) float32
-  View out;      // (N, C) written; may alias in
+  ConstView in;  // (N, C) float32, on CUDA also bfloat16 or float16
+  View out;      // (N, C) as in, written; may alias in
 };
 
 struct GeluGradient {
-  ConstView d_out;  // (N, C)
-  ConstView in;     // (N, C)
-  View d_in;        // (N, C) overwritten; may alias d_out
+  ConstView d_out;  // (N, C) as in
+  ConstView in;     // (N, C) float32, on CUDA also bfloat16 or float16
+  View d_in;        // (N, C) as in, overwritten; may alias d_out
 };
 
 // Enqueued on ctx; throw ShapeError.

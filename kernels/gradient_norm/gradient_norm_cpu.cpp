@@ -48,9 +48,25 @@ double sum_of_squares(const float* x, std::int64_t count) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 namespace ovid::kernels::cpu {
 
 HWY_EXPORT(sum_of_squares);
+
+namespace {
+
+// Equations (2) and (3).
+float clip_scale(const GradientNorm& op, double sum_of_squares) {
+  const double norm = static_cast<double>(op.unscale) * std::sqrt(sum_of_squares);
+  if (!std::isfinite(norm)) return std::numeric_limits<float>::quiet_NaN();
+  const double factor = op.clip > 0.0 && norm > op.clip ? op.clip / norm : 1.0;
+  return static_cast<float>(static_cast<double>(op.unscale) * factor);
+}
+
+}  // namespace
 
 void gradient_norm(ExecutionContext& ctx, const GradientNorm& op) {
   constexpr std::int64_t kElementsPerBlock = 32768;
@@ -68,6 +84,7 @@ void gradient_norm(ExecutionContext& ctx, const GradientNorm& op) {
   double sum = op.mode == GradientMode::kAccumulate ? *out : 0.0;
   for (const double value : partial) sum += value;
   *out = sum;
+  if (op.clip_scale) *op.clip_scale->data<float>() = clip_scale(op, sum);
 }
 
 }  // namespace ovid::kernels::cpu

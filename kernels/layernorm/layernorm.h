@@ -10,33 +10,36 @@
 // 2016; docs/math/layernorm.md).
 //   s = x + dropout(branch)                   (1)
 //   n = gain * (s - mean(s)) * r + bias       (2)    r = 1 / sqrt(var(s) + epsilon), biased var
-// Result bits do not depend on the number of threads.
+// Result bits do not depend on the number of threads, nor on the GPU among those of one
+// architecture. All operands of an op have the number type of its first one, but mean and inv_std,
+// which are float32, and d_gain and d_bias. Arithmetic is in float32; the sum (1) is rounded before
+// it is normalised, so that the backward pass, which reads it, works on the same numbers.
 namespace ovid::kernels {
 
 struct LayerNorm {
-  ConstView in;    // (N, C) float32
+  ConstView in;    // (N, C) float32, on CUDA also bfloat16 or float16
   ConstView gain;  // (C)
   ConstView bias;  // (C)
   View out;        // (N, C) written
-  View mean;       // (N) written, kept for backward
-  View inv_std;    // (N) r, written, kept for backward
+  View mean;       // (N) float32, written, kept for backward
+  View inv_std;    // (N) float32, r, written, kept for backward
   float epsilon = 1e-5f;
 };
 
 struct LayerNormGradient {
-  ConstView d_out;                                       // (N, C)
-  ConstView in;                                          // (N, C)
+  ConstView d_out;                                       // (N, C) as in
+  ConstView in;                                          // (N, C) float32, on CUDA also 16-bit
   ConstView gain;                                        // (C)
-  ConstView mean;                                        // (N)
-  ConstView inv_std;                                     // (N)
+  ConstView mean;                                        // (N) float32
+  ConstView inv_std;                                     // (N) float32
   View d_in;                                             // (N, C) overwritten; may alias d_out
-  View d_gain;                                           // (C)
-  View d_bias;                                           // (C)
+  View d_gain;                                           // (C) as in, or float32
+  View d_bias;                                           // (C) as d_gain
   GradientMode d_gain_mode = GradientMode::kAccumulate;  // d_bias's too
 };
 
 struct ResidualLayerNorm {
-  ConstView x;       // (N, C) float32
+  ConstView x;       // (N, C) float32, on CUDA also bfloat16 or float16
   ConstView branch;  // (N, C)
   ConstView gain;    // (C)
   ConstView bias;    // (C)
@@ -50,16 +53,16 @@ struct ResidualLayerNorm {
 
 struct ResidualLayerNormGradient {
   ConstView d_normed;  // (N, C)
-  ConstView sum;       // (N, C) s
+  ConstView sum;       // (N, C) s; float32, on CUDA also bfloat16 or float16
   ConstView gain;      // (C)
-  ConstView mean;      // (N)
-  ConstView inv_std;   // (N)
+  ConstView mean;      // (N) float32
+  ConstView inv_std;   // (N) float32
   View d_sum;  // (N, C) in: the gradient that reaches s through its other readers; out: the whole
                // d_s, which is d_x
   View d_branch;  // (N, C) overwritten; may alias d_normed; may alias d_sum where there is no
                   // dropout
-  View d_gain;    // (C)
-  View d_bias;    // (C)
+  View d_gain;    // (C) as sum, or float32
+  View d_bias;    // (C) as d_gain
   GradientMode d_gain_mode = GradientMode::kAccumulate;      // d_bias's too
   std::optional<DropoutMask> branch_dropout = std::nullopt;  // the forward pass's
 };

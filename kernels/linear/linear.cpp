@@ -2,6 +2,7 @@
 
 #include "kernels/common/op_profile.h"
 #include "kernels/common/operand_checks.h"
+#include "kernels/linear/linear_cuda_scratch.h"
 
 namespace ovid::kernels {
 
@@ -10,8 +11,10 @@ namespace {
 // Checks against N, K, M as the first operands give them; `op` names the caller in messages.
 class LinearChecks {
  public:
-  LinearChecks(const char* op, const ConstView& in, const ConstView& weight, WeightLayout layout)
-      : op_(op) {
+  LinearChecks(const ExecutionContext& ctx, const char* op, const ConstView& in,
+               const ConstView& weight, WeightLayout layout)
+      : op_(op), dtype_(in.dtype()) {
+    check_compute_dtype(ctx, op, "in", in);
     if (weight.shape().rank() != 2) throw_shape_error(op, "weight", weight, "a matrix");
     const bool in_out = layout == WeightLayout::kInOut;
     shape_ = {.rows = in.rows(),
@@ -20,21 +23,24 @@ class LinearChecks {
     weight_shape_ = in_out ? Shape{shape_.in_columns, shape_.out_columns}
                            : Shape{shape_.out_columns, shape_.in_columns};
     in_matrix("in", in);
-    weight_like("weight", weight);
+    check_shape(op_, "weight", weight, dtype_, weight_shape_);
   }
 
   const LinearShape& shape() const { return shape_; }
   void in_matrix(const char* operand, const ConstView& view) const {
-    check_matrix(op_, operand, view, DType::kFloat32, shape_.rows, shape_.in_columns);
+    check_matrix(op_, operand, view, dtype_, shape_.rows, shape_.in_columns);
   }
   void out_matrix(const char* operand, const ConstView& view) const {
-    check_matrix(op_, operand, view, DType::kFloat32, shape_.rows, shape_.out_columns);
+    check_matrix(op_, operand, view, dtype_, shape_.rows, shape_.out_columns);
   }
-  void weight_like(const char* operand, const ConstView& view) const {
-    check_shape(op_, operand, view, DType::kFloat32, weight_shape_);
+  void bias(const ConstView& view) const {
+    check_shape(op_, "bias", view, dtype_, Shape{shape_.out_columns});
   }
-  void out_vector(const char* operand, const ConstView& view) const {
-    check_shape(op_, operand, view, DType::kFloat32, Shape{shape_.out_columns});
+  // Both of one type.
+  void gradients(const ConstView& d_weight, const std::optional<View>& d_bias) const {
+    check_gradient_dtype(op_, "d_weight", d_weight, dtype_);
+    check_shape(op_, "d_weight", d_weight, d_weight.dtype(), weight_shape_);
+    if (d_bias) check_shape(op_, "d_bias", *d_bias, d_weight.dtype(), Shape{shape_.out_columns});
   }
   // `written` is written while `read` is still wanted.
   void apart(const char* operand, const ConstView& written, const char* other,
@@ -46,6 +52,7 @@ class LinearChecks {
 
  private:
   const char* op_;
+  DType dtype_;
   LinearShape shape_{};
   Shape weight_shape_;
 };
@@ -60,98 +67,142 @@ double weight_size(const LinearShape& s) {
   return static_cast<double>(s.in_columns) * static_cast<double>(s.out_columns);
 }
 
-// products: of 2 N K M operations each; elements: of float32, read or written, beside bias and
-// its gradient.
+// products: of 2 N K M operations each; elements: of `in`'s type, read or written, beside bias and
+// its gradient; gradients: elements of d_weight's.
+struct LinearCost {
+  double products, elements, gradients = 0;
+};
+
 OpScope profile_scope(ExecutionContext& ctx, const char* name, const LinearShape& s,
-                      double products, double elements) {
+                      const LinearCost& cost, DType dtype, DType gradient_dtype) {
   const double flops = 2.0 * static_cast<double>(s.rows) * static_cast<double>(s.in_columns) *
                        static_cast<double>(s.out_columns);
   return {ctx,
           name,
           {s.rows, s.in_columns, s.out_columns},
-          {.flops = products * flops, .bytes = 4.0 * elements}};
+          {.flops = cost.products * flops,
+           .bytes = static_cast<double>(bytes_of(dtype)) * cost.elements +
+                    static_cast<double>(bytes_of(gradient_dtype)) * cost.gradients}};
+}
+
+// Once written, or read and written.
+double transfers(GradientMode mode) {
+  return mode == GradientMode::kAccumulate ? 2 : 1;
+}
+
+void measure_bias_gradient_scratch(ExecutionContext& ctx, const LinearShape& s) {
+  const std::int64_t sums = cuda::linear_bias_gradient_scratch(s.rows, s.out_columns);
+  measure_scratch(ctx, static_cast<std::size_t>(sums) * sizeof(float));
+}
+
+void check_before(const LinearGradient& op) {
+  if (op.d_in && op.d_in_mode == GradientMode::kOverwrite) return;
+  throw ShapeError(std::string("linear_backward: before is given and d_in is ") +
+                   (op.d_in ? "added to" : "not wanted") +
+                   ", expected d_in with GradientMode::kOverwrite: before makes it the gradient of "
+                   "what GELU reads");
 }
 
 }  // namespace
 
 void linear_forward(ExecutionContext& ctx, const Linear& op) {
-  const LinearChecks checks("linear_forward", op.in, op.weight, op.layout);
-  if (op.bias) checks.out_vector("bias", *op.bias);
+  const LinearChecks checks(ctx, "linear_forward", op.in, op.weight, op.layout);
+  if (op.bias) checks.bias(*op.bias);
   checks.out_matrix("out", op.out);
   checks.apart("out", op.out, "in", op.in);
   const LinearShape& s = checks.shape();
   const OpScope scope =
-      profile_scope(ctx, "linear_forward", s, 1, in_size(s) + weight_size(s) + out_size(s));
+      profile_scope(ctx, "linear_forward", s,
+                    {.products = 1, .elements = in_size(s) + weight_size(s) + out_size(s)},
+                    op.in.dtype(), op.in.dtype());
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::linear_forward(ctx, op, checks.shape());
     case DeviceKind::kCuda:
+      if (ctx.only_measures()) return;
       return cuda::linear_forward(ctx, op, checks.shape());
   }
 }
 
 void linear_backward(ExecutionContext& ctx, const LinearGradient& op) {
-  const LinearChecks checks("linear_backward", op.in, op.weight, op.layout);
+  const LinearChecks checks(ctx, "linear_backward", op.in, op.weight, op.layout);
   checks.out_matrix("d_out", op.d_out);
   if (op.d_in) {
     checks.in_matrix("d_in", *op.d_in);
     checks.apart("d_in", *op.d_in, "d_out", op.d_out);
     checks.apart("d_in", *op.d_in, "in", op.in);
   }
-  checks.weight_like("d_weight", op.d_weight);
-  if (op.d_bias) checks.out_vector("d_bias", *op.d_bias);
+  if (op.before) {
+    checks.in_matrix("before", *op.before);
+    check_before(op);
+    checks.apart("d_in", *op.d_in, "before", *op.before);
+  }
+  checks.gradients(op.d_weight, op.d_bias);
   const LinearShape& s = checks.shape();
-  const double d_weight = op.d_weight_mode == GradientMode::kAccumulate ? 2 : 1;
-  const double d_in = op.d_in_mode == GradientMode::kAccumulate ? 2 : 1;
-  const OpScope scope = profile_scope(ctx, "linear_backward", s, op.d_in ? 2 : 1,
-                                      out_size(s) + in_size(s) + d_weight * weight_size(s) +
-                                          (op.d_in ? weight_size(s) + d_in * in_size(s) : 0.0));
+  const double d_in = op.d_in ? transfers(op.d_in_mode) + (op.before ? 1.0 : 0.0) : 0.0;
+  const OpScope scope = profile_scope(
+      ctx, "linear_backward", s,
+      {.products = op.d_in ? 2.0 : 1.0,
+       .elements = out_size(s) + (1 + d_in) * in_size(s) + (op.d_in ? weight_size(s) : 0.0),
+       .gradients = transfers(op.d_weight_mode) * weight_size(s)},
+      op.in.dtype(), op.d_weight.dtype());
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
-      return cpu::linear_backward(ctx, op, checks.shape());
+      cpu::linear_backward(ctx, op, s);
+      if (op.before && !ctx.only_measures()) {
+        cpu::multiply_by_gelu_gradient(ctx, *op.before, *op.d_in);
+      }
+      return;
     case DeviceKind::kCuda:
-      return cuda::linear_backward(ctx, op, checks.shape());
+      if (!ctx.only_measures()) return cuda::linear_backward(ctx, op, s);
+      if (op.d_bias) measure_bias_gradient_scratch(ctx, s);
+      return;
   }
 }
 
 void linear_gelu_forward(ExecutionContext& ctx, const LinearGelu& op) {
-  const LinearChecks checks("linear_gelu_forward", op.in, op.weight, WeightLayout::kInOut);
-  checks.out_vector("bias", op.bias);
+  const LinearChecks checks(ctx, "linear_gelu_forward", op.in, op.weight, WeightLayout::kInOut);
+  checks.bias(op.bias);
   checks.out_matrix("before", op.before);
   checks.out_matrix("out", op.out);
   checks.apart("before", op.before, "in", op.in);
   checks.apart("out", op.out, "in", op.in);
   const LinearShape& s = checks.shape();
-  const OpScope scope = profile_scope(ctx, "linear_gelu_forward", s, 1,
-                                      in_size(s) + weight_size(s) + 2 * out_size(s));
+  const OpScope scope =
+      profile_scope(ctx, "linear_gelu_forward", s,
+                    {.products = 1, .elements = in_size(s) + weight_size(s) + 2 * out_size(s)},
+                    op.in.dtype(), op.in.dtype());
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::linear_gelu_forward(ctx, op, checks.shape());
     case DeviceKind::kCuda:
+      if (ctx.only_measures()) return;
       return cuda::linear_gelu_forward(ctx, op, checks.shape());
   }
 }
 
 void linear_gelu_backward(ExecutionContext& ctx, const LinearGeluGradient& op) {
-  const LinearChecks checks("linear_gelu_backward", op.in, op.weight, WeightLayout::kInOut);
+  const LinearChecks checks(ctx, "linear_gelu_backward", op.in, op.weight, WeightLayout::kInOut);
   checks.out_matrix("d_out", op.d_out);
   checks.out_matrix("before", op.before);
   checks.out_matrix("d_before", op.d_before);
   checks.in_matrix("d_in", op.d_in);
   checks.apart("d_in", op.d_in, "d_before", op.d_before);
   checks.apart("d_in", op.d_in, "in", op.in);
-  checks.weight_like("d_weight", op.d_weight);
-  checks.out_vector("d_bias", op.d_bias);
-  const double d_weight = op.d_weight_mode == GradientMode::kAccumulate ? 2 : 1;
+  checks.gradients(op.d_weight, op.d_bias);
   const LinearShape& s = checks.shape();
   const OpScope scope =
-      profile_scope(ctx, "linear_gelu_backward", s, 2,
-                    3 * out_size(s) + 2 * in_size(s) + (1 + d_weight) * weight_size(s));
+      profile_scope(ctx, "linear_gelu_backward", s,
+                    {.products = 2,
+                     .elements = 3 * out_size(s) + 2 * in_size(s) + weight_size(s),
+                     .gradients = transfers(op.d_weight_mode) * weight_size(s)},
+                    op.in.dtype(), op.d_weight.dtype());
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::linear_gelu_backward(ctx, op, checks.shape());
     case DeviceKind::kCuda:
-      return cuda::linear_gelu_backward(ctx, op, checks.shape());
+      if (!ctx.only_measures()) return cuda::linear_gelu_backward(ctx, op, s);
+      return measure_bias_gradient_scratch(ctx, s);
   }
 }
 

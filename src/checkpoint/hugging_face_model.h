@@ -12,6 +12,10 @@
 #include "src/core/file.h"
 #include "src/model/model_config.h"
 
+namespace ovid::kernels::cuda {
+class Device;
+}
+
 // A directory in the layout of Hugging Face's GPT-2: config.json beside model.safetensors, or
 // beside the files that model.safetensors.index.json names.
 namespace ovid::checkpoint {
@@ -33,10 +37,11 @@ void write_model_config(const Path& directory, const model::ModelConfig& config,
                         std::optional<std::int64_t> end_of_text = std::nullopt);
 
 // Where a parameter goes: its Hugging Face name with prefix ("transformer.h.0.attn.c_attn.weight",
-// "lm_head.weight") and a float32 view in host memory.
+// "lm_head.weight") and a float32 view in host memory, or in that of `device`.
 struct NamedDestination {
   std::string name;
   kernels::View view;
+  kernels::cuda::Device* device = nullptr;
 };
 
 // Fills every destination from the directory's safetensors. Accepts names with and without

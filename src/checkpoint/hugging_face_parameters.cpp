@@ -7,6 +7,7 @@
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/checkpoint/model_tensors.h"
 #include "src/checkpoint/parameter_matching.h"
+#include "src/checkpoint/staged_destination.h"
 #include "src/core/error.h"
 
 namespace ovid::checkpoint {
@@ -111,8 +112,10 @@ void read_parameters(const Path& directory, std::span<const NamedDestination> de
   const ParameterMatch match = match_parameters(tensors, wanted);
   refuse_problems(directory.string(), match.problems);
   for (std::size_t i = 0; i < destinations.size(); ++i) {
-    read_as_float32(*match.stored[i], destinations[i].view,
-                    fmt::format("{}: '{}'", directory.string(), destinations[i].name));
+    fill_destination(destinations[i], [&](const kernels::View& view) {
+      read_as_float32(*match.stored[i], view,
+                      fmt::format("{}: '{}'", directory.string(), destinations[i].name));
+    });
     forget_mapped(match.stored[i]->bytes);
   }
 }

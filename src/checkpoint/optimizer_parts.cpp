@@ -10,6 +10,7 @@
 #include "src/checkpoint/manifest.h"
 #include "src/checkpoint/parameter_matching.h"
 #include "src/checkpoint/run_checkpoint.h"
+#include "src/checkpoint/staged_destination.h"
 #include "src/core/error.h"
 
 namespace ovid::checkpoint {
@@ -143,10 +144,12 @@ void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> de
   for (auto& [name, assembly] : assemblies) check_coverage(name, assembly, problems);
   refuse_problems(fmt::format("the optimizer state of {}", checkpoint.string()), problems);
   for (const auto& [name, assembly] : assemblies) {
-    for (const Part& part : assembly.parts) {
-      copy_part(part, assembly.destination->view, name);
-      forget_mapped(part.tensor->bytes);
-    }
+    fill_destination(*assembly.destination, [&](const kernels::View& view) {
+      for (const Part& part : assembly.parts) {
+        copy_part(part, view, name);
+        forget_mapped(part.tensor->bytes);
+      }
+    });
   }
 }
 

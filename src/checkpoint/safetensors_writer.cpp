@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/core/checksum.h"
+#include "src/memory/transfer.h"
 
 namespace ovid::checkpoint {
 namespace {
@@ -134,7 +135,7 @@ class HashedFile {
   std::uint64_t bytes_ = 0;
 };
 
-void write_tensor(HashedFile& file, const kernels::ConstView& view) {
+void write_from_host(HashedFile& file, const kernels::ConstView& view) {
   const auto* data = static_cast<const std::byte*>(view.raw());
   const std::size_t element = kernels::bytes_of(view.dtype());
   if (view.elements() == 0) return;
@@ -145,6 +146,25 @@ void write_tensor(HashedFile& file, const kernels::ConstView& view) {
   for (std::int64_t row = 0; row < view.rows(); ++row) {
     file.write({data + static_cast<std::size_t>(row * view.row_stride()) * element,
                 static_cast<std::size_t>(view.columns()) * element});
+  }
+}
+
+// A device's tensor comes over in pieces of some rows: no second copy of it in host memory.
+void write_tensor(HashedFile& file, const NamedTensor& tensor) {
+  if (tensor.device == nullptr) return write_from_host(file, tensor.view);
+  if (tensor.view.elements() == 0) return;
+  constexpr std::size_t kPiece = 16 << 20;
+  const kernels::ConstView& view = tensor.view;
+  const std::size_t row_bytes =
+      static_cast<std::size_t>(view.columns()) * kernels::bytes_of(view.dtype());
+  const auto rows = static_cast<std::int64_t>(std::max<std::size_t>(1, kPiece / row_bytes));
+  std::vector<std::byte> staged;
+  for (std::int64_t first = 0; first < view.rows(); first += rows) {
+    const kernels::ConstView piece = view.row_range(first, std::min(rows, view.rows() - first));
+    staged.resize(static_cast<std::size_t>(piece.rows()) * row_bytes);
+    memory::copy_to_host(tensor.device, {staged.data(), view.dtype(), piece.shape()}, piece);
+    memory::synchronize(tensor.device);
+    file.write(staged);
   }
 }
 
@@ -160,7 +180,7 @@ WrittenFile write_safetensors(const Path& path, std::span<const NamedTensor> ten
   const Layout layout = lay_out(tensors, metadata);
   HashedFile file(path);
   file.write(std::as_bytes(std::span(layout.header)));
-  for (const NamedTensor* tensor : layout.order) write_tensor(file, tensor->view);
+  for (const NamedTensor* tensor : layout.order) write_tensor(file, *tensor);
   return file.finish();
 }
 

@@ -8,13 +8,18 @@
 #include "kernels/common/view.h"
 #include "src/core/file.h"
 
+namespace ovid::kernels::cuda {
+class Device;
+}
+
 namespace ovid::checkpoint {
 
-// A tensor to be written; the view lies in host memory and its rows may be padded (the file gets no
-// padding).
+// A tensor to be written; the view lies in host memory, or in that of `device`, and its rows may be
+// padded (the file gets no padding).
 struct NamedTensor {
   std::string name;
   kernels::ConstView view;
+  kernels::cuda::Device* device = nullptr;
 };
 
 // What a manifest keeps of a file: its size and XXH3-128, taken of the bytes on their way to the

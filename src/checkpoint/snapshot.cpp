@@ -14,6 +14,7 @@
 #include "src/core/checked_arithmetic.h"
 #include "src/core/error.h"
 #include "src/memory/machine_memory.h"
+#include "src/memory/transfer.h"
 
 namespace ovid::checkpoint {
 namespace {
@@ -22,6 +23,11 @@ namespace {
 template <class Content>
 auto tensor_lists(Content& content) {
   return std::array{&content.parameters, &content.average, &content.optimizer};
+}
+
+// The device that the tensors lie on; null: the host has them.
+kernels::cuda::Device* device_of(const CheckpointContent& content) {
+  return content.parameters.empty() ? nullptr : content.parameters.front().device;
 }
 
 // Every copy begins at a cache line: two threads never write to one.
@@ -87,7 +93,7 @@ std::uint64_t snapshot_bytes(const CheckpointContent& content) {
   return bytes;
 }
 
-void Snapshot::reserve(std::uint64_t bytes) {
+void Snapshot::reserve(std::uint64_t bytes, kernels::cuda::Device* device) {
   if (bytes <= held_bytes_) return;
   // Memory is only promised when it is mapped; a promise that the machine cannot keep would end the
   // run when the copy fills it.
@@ -100,16 +106,18 @@ void Snapshot::reserve(std::uint64_t bytes) {
                     memory::readable_bytes(needed), memory::readable_bytes(available)));
   }
   content_ = {};  // its tensors lie in the buffer that goes
-  buffer_ = memory::HostBuffer();
+  buffer_ = memory::TransferBuffer();
   held_bytes_ = 0;
-  buffer_ = memory::HostBuffer(bytes, "the copy of a checkpoint");
+  buffer_ = memory::TransferBuffer(bytes, "the copy of a checkpoint", device);
   held_bytes_ = bytes;
 }
 
 void Snapshot::prepare(const CheckpointContent& content, int threads) {
   const std::uint64_t bytes = snapshot_bytes(content);
   if (bytes <= held_bytes_) return;
-  reserve(bytes);
+  kernels::cuda::Device* const device = device_of(content);
+  reserve(bytes, device);
+  if (device != nullptr) return;  // pinned memory is backed from the start
   // Zero over zero, once in each page of the smallest size: it is the first write that takes time.
   constexpr std::int64_t kPageBytes = 4096;
   constexpr std::int64_t kPagesAtOnce = 2048;
@@ -126,15 +134,22 @@ void Snapshot::prepare(const CheckpointContent& content, int threads) {
 }
 
 void Snapshot::copy(const CheckpointContent& content, int threads) {
-  reserve(snapshot_bytes(content));
+  kernels::cuda::Device* const device = device_of(content);
+  reserve(snapshot_bytes(content), device);
   content_ = content;
   std::vector<Piece> pieces;
   std::byte* to = buffer_.bytes().data();
   for (auto* tensors : tensor_lists(content_)) {
     for (NamedTensor& tensor : *tensors) {
       const kernels::ConstView from = tensor.view;
-      add_pieces(pieces, to, from);
-      tensor.view = kernels::ConstView(to, from.dtype(), from.shape());
+      const kernels::View copy(to, from.dtype(), from.shape());
+      if (tensor.device == nullptr) {
+        add_pieces(pieces, to, from);
+      } else {
+        memory::copy_to_host(tensor.device, copy, from);
+      }
+      tensor.view = copy;
+      tensor.device = nullptr;
       to += room_of(from);
     }
   }
@@ -143,6 +158,7 @@ void Snapshot::copy(const CheckpointContent& content, int threads) {
                                for (std::int64_t i = begin; i < end; ++i)
                                  copy_piece(pieces[static_cast<std::size_t>(i)]);
                              });
+  memory::synchronize(device);
 }
 
 }  // namespace ovid::checkpoint

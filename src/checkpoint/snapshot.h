@@ -7,16 +7,17 @@
 
 namespace ovid::checkpoint {
 
-// A deep copy of a checkpoint's content: tensors without the padding of their rows, and texts. The
-// memory is kept from one copy to the next and grows only where a content needs more.
+// A deep copy of a checkpoint's content in host memory: tensors without the padding of their rows,
+// and texts. The memory is kept from one copy to the next and grows only where a content needs
+// more; tensors of a device come into pinned memory, which takes them at the speed of the bus.
 class Snapshot {
  public:
   // Takes the memory for a copy of `content`, and has the system back it with real pages now, on
   // `threads` threads. Throws ResourceError where the machine has not the memory.
   void prepare(const CheckpointContent& content, int threads);
 
-  // Copies on `threads` threads; the content before is gone. Throws ResourceError where the machine
-  // has not the memory.
+  // Copies on `threads` threads; the content before is gone. Waits for the device whose tensors
+  // they are. Throws ResourceError where the machine has not the memory.
   void copy(const CheckpointContent& content, int threads);
 
   // The tensors point into this object.
@@ -24,9 +25,9 @@ class Snapshot {
   std::uint64_t held_bytes() const { return held_bytes_; }
 
  private:
-  void reserve(std::uint64_t bytes);
+  void reserve(std::uint64_t bytes, kernels::cuda::Device* device);
 
-  memory::HostBuffer buffer_;
+  memory::TransferBuffer buffer_;
   std::uint64_t held_bytes_ = 0;
   CheckpointContent content_;
 };

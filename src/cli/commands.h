@@ -11,6 +11,14 @@
 // to standard error. They throw the errors of src/core/error.h.
 namespace ovid::cli {
 
+// Where a command computes, and in which numbers.
+struct DeviceOptions {
+  std::string device = "auto";        // auto | cpu | cuda
+  int index = 0;                      // of the CUDA device
+  int threads = 0;                    // CPU threads; 0: all cores of this process
+  std::string precision = "float32";  // float32 | bfloat16 | float16
+};
+
 struct TrainOptions {
   std::string config;
   std::vector<std::string> overrides;  // "key=value"
@@ -43,7 +51,7 @@ struct GenerateOptions {
   std::optional<std::uint64_t> seed;  // absent: drawn, and printed
   std::int64_t samples = 1;           // of each prompt
   std::int64_t batch = 0;             // samples decoded together; 0: chosen
-  int threads = 0;                    // 0: all cores of this process
+  DeviceOptions device;
   bool json = false;
 };
 ExitCode run_generate(const GenerateOptions& options);
@@ -52,7 +60,7 @@ struct EvalOptions {
   std::string model;
   std::vector<std::string> data;
   std::int64_t length = 0;  // 0: the model's context
-  int threads = 0;
+  DeviceOptions device;
   bool json = false;
 };
 ExitCode run_eval(const EvalOptions& options);
@@ -81,6 +89,15 @@ struct DoctorOptions {
   bool json = false;
 };
 ExitCode run_doctor(const DoctorOptions& options);
+
+struct SelftestOptions {
+  DeviceOptions device;
+  bool quick = false;
+  std::string only;
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+ExitCode run_selftest(const SelftestOptions& options);
 
 struct ConfigOptions {
   std::string key_or_file;

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "kernels/cpu/parallel_for.h"
 #include "src/cli/commands.h"
+#include "src/cli/device_options.h"
 #include "src/cli/standard_output.h"
 #include "src/data/dataset.h"
 #include "src/evaluation/loss_evaluation.h"
@@ -31,7 +31,9 @@ void show_progress(std::int64_t done, std::int64_t all) {
 
 ExitCode run_eval(const EvalOptions& options) {
   const data::TokenDataset dataset(options.data);
-  const training::LoadedModel model = training::load_model(options.model);
+  const memory::OpenTarget open = open_target(options.device);
+  const memory::ComputeTarget& target = open.target;
+  const training::LoadedModel model = training::load_model(options.model, target);
   const std::int64_t length = options.length > 0 ? options.length : model.config.context_length;
   if (length > model.config.context_length) {
     throw UsageError(fmt::format("--length {} exceeds the model's context of {}", length,
@@ -40,15 +42,15 @@ ExitCode run_eval(const EvalOptions& options) {
   dataset.check_vocabulary(model.config.vocabulary_size);
   const model::BatchShape batch{.sequences = std::max<std::int64_t>(kRows / length, 1),
                                 .length = length};
-  const int threads = options.threads > 0 ? options.threads : kernels::cpu::available_threads();
   const auto lay_out = [&](memory::Arena& arena) {
-    return model::lay_out_activations(arena, model.config, batch, model::Keep::kNothing);
+    return model::lay_out_activations(arena, model.config, batch, model::Keep::kNothing,
+                                      target.dtype);
   };
-  memory::Arena arena("activations", memory::measure(lay_out));
+  memory::Arena arena("activations", memory::measure(lay_out), target.device);
   const model::Activations activations = lay_out(arena);
-  memory::Execution execution(kernels::DeviceKind::kCpu, threads,
-                              model::measure_scratch(model.config, batch, kernels::DeviceKind::kCpu,
-                                                     threads, model::Keep::kNothing));
+  memory::Execution execution(
+      target.device, target.threads,
+      model::measure_scratch(model.config, batch, target, model::Keep::kNothing));
   const evaluation::LossSum sum = evaluation::evaluate_loss(
       execution.context(), {.config = model.config,
                             .weights = model.weights.views(),

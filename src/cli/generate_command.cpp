@@ -4,9 +4,9 @@
 #include <optional>
 #include <random>
 
-#include "kernels/cpu/parallel_for.h"
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/cli/commands.h"
+#include "src/cli/device_options.h"
 #include "src/cli/generate_output.h"
 #include "src/cli/generate_prompts.h"
 #include "src/core/log.h"
@@ -92,7 +92,8 @@ ExitCode run_generate(const GenerateOptions& options) {
   const bool needs_text = options.prompt_ids.empty() || !options.stop.empty();
   const std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(options.model, needs_text);
   const std::vector<Prompt> prompts = read_prompts(options, tokenizer ? &*tokenizer : nullptr);
-  const training::LoadedModel model = training::load_model(options.model);
+  const memory::OpenTarget open = open_target(options.device);
+  const training::LoadedModel model = training::load_model(options.model, open.target);
   const auto vocabulary = static_cast<std::int32_t>(model.config.vocabulary_size);
   std::optional<std::int32_t> end;
   if (tokenizer && tokenizer->end_of_text() < vocabulary) end = tokenizer->end_of_text();
@@ -107,10 +108,7 @@ ExitCode run_generate(const GenerateOptions& options) {
   std::vector<std::vector<std::int32_t>> ids;
   for (const Prompt& prompt : prompts) ids.push_back(prompt.ids);
   generation::generate(
-      {.config = model.config,
-       .weights = model.weights.views(),
-       .threads = options.threads > 0 ? options.threads : kernels::cpu::available_threads()},
-      ids,
+      {.config = model.config, .weights = model.weights.views(), .target = open.target}, ids,
       {.sampling = {.temperature = options.temperature,
                     .top_k = options.top_k,
                     .top_p = options.top_p,

@@ -40,6 +40,7 @@ int run(int argc, char** argv) {
   CheckpointOptions checkpoint;
   CheckpointPruneOptions prune;
   DoctorOptions doctor;
+  SelftestOptions selftest;
   ConfigOptions config;
   RunsOptions runs;
   Command chosen;
@@ -49,6 +50,7 @@ int run(int argc, char** argv) {
   add_eval(app, eval, chosen);
   add_checkpoint(app, checkpoint, prune, chosen);
   add_doctor(app, doctor, chosen);
+  add_selftest(app, selftest, chosen);
   add_config(app, config, chosen);
   add_runs(app, runs, chosen);
   try {

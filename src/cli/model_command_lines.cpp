@@ -25,6 +25,27 @@ void add_checkpoint_prune(CLI::App& group, CheckpointPruneOptions& options, Comm
 
 }  // namespace
 
+void add_device_options(CLI::App& command, DeviceOptions& options) {
+  const char* const group = "Device";
+  command.add_option("--device", options.device, "auto, cpu or cuda; auto takes a GPU that works")
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--device-index", options.index, "which of several GPUs")
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--threads", options.threads, "CPU threads; 0 is all cores")
+      ->capture_default_str()
+      ->group(group);
+}
+
+void add_precision_option(CLI::App& command, DeviceOptions& options) {
+  command
+      .add_option("--precision", options.precision,
+                  "float32, bfloat16 or float16; the last two need a GPU")
+      ->capture_default_str()
+      ->group("Device");
+}
+
 void add_generate(CLI::App& app, GenerateOptions& options, Command& chosen) {
   CLI::App* command = app.add_subcommand("generate", R"(Continue texts with a trained model.
 
@@ -95,8 +116,8 @@ that were drawn.)");
       ->add_option("--batch", options.batch,
                    "samples decoded together; 0 is 8, or fewer where memory is short")
       ->capture_default_str();
-  command->add_option("--threads", options.threads, "CPU threads; 0 is all cores")
-      ->capture_default_str();
+  add_device_options(*command, options.device);
+  add_precision_option(*command, options.device);
   command->add_flag("--json", options.json, "one JSON object a sample on standard output");
   command->callback([&] { chosen = [&] { return run_generate(options); }; });
 }
@@ -115,8 +136,8 @@ Consecutive windows of --length tokens; what does not fill a window at the end i
       ->required();
   command->add_option("--length", options.length, "tokens of a window; 0 is the model's context")
       ->capture_default_str();
-  command->add_option("--threads", options.threads, "CPU threads; 0 is all cores")
-      ->capture_default_str();
+  add_device_options(*command, options.device);
+  add_precision_option(*command, options.device);
   command->add_flag("--json", options.json, "one JSON object {loss, perplexity, tokens}");
   command->callback([&] { chosen = [&] { return run_eval(options); }; });
 }

@@ -9,8 +9,8 @@
 namespace ovid::cli {
 
 ExitCode run_plan(const PlanOptions& options) {
-  const training::RunPlan plan =
-      training::make_run_plan(config::load(options.config, options.overrides));
+  const training::RunPlan plan = training::make_run_plan(
+      config::load(options.config, options.overrides), training::DeviceUse::kPlanOnly);
   const training::RunNeeds needs = training::needs_of(plan, !options.no_timing);
   print(options.json ? training::to_json(plan, needs) + "\n" : training::to_text(plan, needs));
   return needs.fits_memory() && needs.fits_disk() ? ExitCode::kDone : ExitCode::kResources;

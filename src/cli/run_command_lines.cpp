@@ -125,6 +125,27 @@ RUN is a run's directory. A run is done, running (a process holds its lock) or s
   report->add_option("RUN", options.directory, "a run's directory")->required();
 }
 
+void add_selftest(CLI::App& app, SelftestOptions& options, Command& chosen) {
+  CLI::App* command = app.add_subcommand("selftest", R"(Check every kernel of this machine's device.
+
+Examples:
+  ovid selftest
+  ovid selftest --device cuda
+  ovid selftest --device cpu --quick
+  ovid selftest --only attention --json
+
+Each op runs in each number type of the device, on small odd sizes and on GPT-2's, twice. Results
+are compared with double precision within limits derived from the arithmetic, and the two runs with
+each other bit by bit; the formulas themselves with finite differences. Exit code 1 where a check
+fails: the table says what to report.)");
+  add_device_options(*command, options.device);
+  command->add_flag("--quick", options.quick, "small sizes only: some seconds");
+  command->add_option("--only", options.only, "checks whose name contains this");
+  command->add_option("--seed", options.seed, "of the random operands")->capture_default_str();
+  command->add_flag("--json", options.json, "one JSON object {about, passed, failed, checks}");
+  command->callback([&] { chosen = [&] { return run_selftest(options); }; });
+}
+
 void add_doctor(CLI::App& app, DoctorOptions& options, Command& chosen) {
   CLI::App* command = app.add_subcommand("doctor", R"(Examine this machine for training.
 

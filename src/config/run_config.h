@@ -12,7 +12,7 @@
 namespace ovid::config {
 
 enum class DeviceKindChoice { kAuto, kCpu, kCuda };
-enum class Precision { kFloat32, kBfloat16 };
+enum class Precision { kFloat32, kTfloat32, kBfloat16, kFloat16 };
 enum class DataOrder { kShuffled, kSequential };
 enum class ScheduleKind { kCosine, kLinear, kConstant, kWarmupStableDecay };
 enum class Recompute { kNone, kCheap, kBlock };
@@ -28,6 +28,7 @@ struct RunSection {
 
 struct DeviceSection {
   DeviceKindChoice kind = DeviceKindChoice::kAuto;
+  int index = 0;    // of the GPU, among those that CUDA sees
   int threads = 0;  // 0: all cores of this process
 
   bool operator==(const DeviceSection&) const = default;

@@ -19,7 +19,8 @@ inline constexpr std::array<std::string_view, 0> kNames{};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<DeviceKindChoice>{"auto", "cpu", "cuda"};
 template <>
-inline constexpr std::array<std::string_view, 2> kNames<Precision>{"float32", "bfloat16"};
+inline constexpr std::array<std::string_view, 4> kNames<Precision>{"float32", "tfloat32",
+                                                                   "bfloat16", "float16"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<DataOrder>{"shuffled", "sequential"};
 template <>

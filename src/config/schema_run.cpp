@@ -32,6 +32,13 @@ void add_device(std::vector<Key>& keys) {
               .type = Type::kChoice,
               .choices = names_of<DeviceKindChoice>(),
               .documentation = "`auto` takes a GPU where the build and the machine have one."}));
+  keys.push_back(
+      joined(bind<&RunConfig::device, &DeviceSection::index>(),
+             {.path = "device.index",
+              .type = Type::kInteger,
+              .range = {0, 1023},
+              .documentation = "Which GPU, where there are several, counted among those that CUDA "
+                               "sees (`CUDA_VISIBLE_DEVICES`)."}));
   keys.push_back(joined(
       bind<&RunConfig::device, &DeviceSection::threads>(),
       {.path = "device.threads",
@@ -45,7 +52,10 @@ void add_device(std::vector<Key>& keys) {
        .type = Type::kChoice,
        .choices = names_of<Precision>(),
        .documentation =
-           "The numbers of activations and products. `bfloat16` keeps float32 master weights."}));
+           "The numbers of activations and products. All but `float32` need a GPU. `tfloat32` "
+           "rounds "
+           "the factors of products only; `bfloat16` and `float16` keep float32 master weights, "
+           "`float16` with a loss scale that follows the gradients."}));
 }
 
 }  // namespace

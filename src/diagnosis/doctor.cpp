@@ -22,9 +22,6 @@
 namespace ovid::diagnosis {
 namespace {
 
-// kernels/cuda defines entries that throw: this version computes on the CPU.
-constexpr bool kBuiltWithCuda = false;
-
 CoreFacts core_facts(const SystemView& system) {
   CoreFacts cores;
   cores.machine = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -88,7 +85,7 @@ Findings examine(const Path& run_directory) {
   examination.add("matrix products", [&] { return check_speed(measure_speed(cores.used)); });
   examination.add("disk", [&] { return check_disk(run_directory); });
   examination.add("limits", [&] { return check_limits(limits_of_this_process()); });
-  examination.add("CUDA", [&] { return check_cuda(system, can_load, kBuiltWithCuda); });
+  examination.add("CUDA", [&] { return check_cuda(system, can_load, cuda_facts()); });
   examination.add("NCCL", [&] { return check_nccl(can_load); });
   examination.add("MPI", [&] { return check_mpi(system, can_load); });
   examination.add("locale", [&] { return check_locale(system); });

@@ -2,9 +2,14 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <sstream>
+
+#include "kernels/cuda/device.h"
+#include "kernels/cuda_backend/backend.h"
+#include "src/memory/buffer.h"
 
 namespace ovid::diagnosis {
 
@@ -15,13 +20,29 @@ bool can_load(const std::string& library) {
   return true;
 }
 
-Finding check_cuda(const SystemView& system, const CanLoad& loads, bool built_with_cuda) {
+CudaFacts cuda_facts() {
+  const kernels::cuda::Availability available = kernels::cuda::availability();
+  CudaFacts facts{.devices = {}, .unavailable = available.reason};
+  for (int i = 0; i < available.devices; ++i) {
+    const auto device = kernels::cuda::open_device(i);
+    const kernels::cuda::DeviceProperties& p = device->properties();
+    facts.devices.push_back(fmt::format(
+        "{} (device {}, compute capability {}.{}, {} of {} free, driver {}, runtime {}, cuBLAS {})",
+        p.name, i, p.major, p.minor, memory::readable_bytes(device->free_memory()),
+        memory::readable_bytes(p.memory_bytes), p.driver_version, p.runtime_version,
+        p.cublas_version));
+  }
+  return facts;
+}
+
+Finding check_cuda(const SystemView& system, const CanLoad& loads, const CudaFacts& facts) {
+  if (!facts.devices.empty()) {
+    return {"CUDA", Grade::kGood, fmt::format("{}", fmt::join(facts.devices, "; ")), ""};
+  }
   const bool has_library = loads("libcuda.so.1");
   const bool has_module = !text_of(system, "proc/driver/nvidia/version").empty();
-  const char* build = built_with_cuda ? "built with CUDA" : "built without CUDA kernels";
   if (!has_library && !has_module) {
-    return {"CUDA", Grade::kGood, fmt::format("no NVIDIA driver, {}: trains on the CPU", build),
-            ""};
+    return {"CUDA", Grade::kGood, "no NVIDIA driver: trains on the CPU", ""};
   }
   if (has_module && !has_library) {
     return {"CUDA", Grade::kDoubtful, "the kernel has NVIDIA's driver, but libcuda.so.1 is missing",
@@ -33,12 +54,8 @@ Finding check_cuda(const SystemView& system, const CanLoad& loads, bool built_wi
             "libcuda.so.1 is there, but the kernel has no NVIDIA driver loaded",
             "load it (modprobe nvidia), or start the container with --gpus all"};
   }
-  if (!built_with_cuda) {
-    return {"CUDA", Grade::kDoubtful, "an NVIDIA driver is there, this Ovid was built without CUDA",
-            "build with the preset cuda where that version has CUDA kernels; until then it trains "
-            "on the CPU"};
-  }
-  return {"CUDA", Grade::kGood, "driver found, built with CUDA", ""};
+  return {"CUDA", Grade::kDoubtful, "an NVIDIA driver is there, but " + facts.unavailable,
+          "follow the message; until then Ovid trains on the CPU"};
 }
 
 Finding check_nccl(const CanLoad& loads) {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/diagnosis/finding.h"
 #include "src/diagnosis/system_view.h"
@@ -15,8 +16,17 @@ using CanLoad = std::function<bool(const std::string& library)>;
 // By dlopen; the library is closed again.
 bool can_load(const std::string& library);
 
-// NVIDIA's driver, and whether this Ovid can use it. `built_with_cuda`: it has CUDA kernels.
-Finding check_cuda(const SystemView& system, const CanLoad& loads, bool built_with_cuda);
+// What the CUDA module says of this machine.
+struct CudaFacts {
+  std::vector<std::string> devices;  // a line for each: name, memory, versions
+  std::string unavailable;           // why there is none
+};
+
+// Opens every device once.
+CudaFacts cuda_facts();
+
+// The GPUs; where there are none, whether NVIDIA's driver says that there should be.
+Finding check_cuda(const SystemView& system, const CanLoad& loads, const CudaFacts& facts);
 
 // What several devices need. Their absence is no fault of a machine that trains alone.
 Finding check_nccl(const CanLoad& loads);

@@ -19,7 +19,7 @@ struct LossSum {
 
 struct LossEvaluation {
   const model::ModelConfig& config;
-  const model::ModelParameters<model::View>& weights;
+  const model::ModelParameters<model::View>& weights;  // on the device of ctx
   const model::Activations& activations;  // laid out for `batch`, Keep::kNothing is enough
   model::BatchShape batch;                // of one forward pass
   const data::TokenDataset& dataset;

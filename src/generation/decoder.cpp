@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 
 #include "kernels/attention/attention.h"
+#include "kernels/convert/convert.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/linear/linear.h"
+#include "src/memory/transfer.h"
 
 namespace ovid::generation {
 
@@ -28,31 +29,40 @@ DecoderCapacity within_context(const ModelConfig& config, DecoderCapacity capaci
 }  // namespace
 
 Decoder::Decoder(const ModelConfig& config, const model::ModelParameters<View>& weights,
-                 DecoderCapacity capacity, kernels::DeviceKind device, int threads)
+                 DecoderCapacity capacity, const memory::ComputeTarget& target)
     : config_(config),
       weights_(weights),
       capacity_(within_context(config, capacity)),
-      execution_(device, threads, measure_scratch(config, capacity_, device, threads)),
-      arena_("keys and values",
-             memory::measure([&](memory::Arena& arena) { lay_out(arena, config, capacity_); })),
-      buffers_(lay_out(arena_, config, capacity_)) {}
+      device_(target.device),
+      execution_(target.device, target.threads, measure_scratch(config, capacity_, target)),
+      arena_("keys and values", memory::measure([&](memory::Arena& arena) {
+               lay_out(arena, config, capacity_, target.dtype);
+             }),
+             target.device),
+      buffers_(lay_out(arena_, config, capacity_, target.dtype)),
+      row_numbers_(3 * kRows * sizeof(std::int32_t), "the rows to decode", target.device) {}
 
 std::size_t Decoder::required_bytes(const ModelConfig& config, DecoderCapacity capacity,
-                                    kernels::DeviceKind device, int threads) {
+                                    const memory::ComputeTarget& target) {
   const DecoderCapacity whole = within_context(config, capacity);
-  return measure_scratch(config, whole, device, threads) +
-         memory::measure([&](memory::Arena& arena) { lay_out(arena, config, whole); });
+  return measure_scratch(config, whole, target) + memory::measure([&](memory::Arena& arena) {
+           lay_out(arena, config, whole, target.dtype);
+         });
 }
 
 Decoder::Buffers Decoder::lay_out(memory::Arena& arena, const ModelConfig& config,
-                                  DecoderCapacity capacity) {
+                                  DecoderCapacity capacity, DType dtype) {
   const std::int64_t C = config.width;
   const auto wide = [&](const char* name, std::int64_t columns) {
-    return arena.take(name, DType::kFloat32, Shape{kRows, columns});
+    return arena.take(name, dtype, Shape{kRows, columns});
   };
-  const auto per_row = [&](const char* name, DType dtype) {
-    return arena.take(name, dtype, Shape{kRows});
+  const auto per_row = [&](const char* name, DType type) {
+    return arena.take(name, type, Shape{kRows});
   };
+  const View logits = wide("logits", config.vocabulary_size);
+  const View logits_float32 =
+      dtype == DType::kFloat32 ? logits
+                               : arena.take("logits in float32", DType::kFloat32, logits.shape());
   Buffers b{.x = wide("x", C),
             .n = wide("n", C),
             .branch = wide("branch", C),
@@ -65,24 +75,26 @@ Decoder::Buffers Decoder::lay_out(memory::Arena& arena, const ModelConfig& confi
             .positions = per_row("positions", DType::kInt32),
             .sequences = per_row("sequences", DType::kInt32),
             .wanted_n = wide("wanted_n", C),
-            .logits = wide("logits", config.vocabulary_size),
+            .logits = logits,
+            .logits_float32 = logits_float32,
             .cache = {}};
   const Shape cache{capacity.sequences, capacity.positions, C};
   for (std::int64_t i = 0; i < config.layers; ++i) {
-    const View keys = arena.take("keys", DType::kFloat32, cache);
-    const View values = arena.take("values", DType::kFloat32, cache);
+    const View keys = arena.take("keys", dtype, cache);
+    const View values = arena.take("values", dtype, cache);
     b.cache.push_back({keys, values});
   }
   return b;
 }
 
 std::size_t Decoder::measure_scratch(const ModelConfig& config, DecoderCapacity capacity,
-                                     kernels::DeviceKind device, int threads) {
+                                     const memory::ComputeTarget& target) {
   kernels::ScratchArena scratch;
-  ExecutionContext ctx = ExecutionContext::dry_run(device, threads, scratch);
+  ExecutionContext ctx = ExecutionContext::dry_run(target.kind, target.threads, scratch);
   memory::Arena arena("measure");
-  const Buffers buffers = lay_out(arena, config, capacity);
-  const model::ParameterSet weights(config, "measure", true);
+  const Buffers buffers = lay_out(arena, config, capacity, target.dtype);
+  const model::ParameterSet weights(config, "measure",
+                                    {.dtype = target.dtype, .only_measures = true});
   run_layers(ctx, config, weights.views(), buffers, kRows);
   run_head(ctx, weights.views(), buffers, kRows);
   return scratch.high_water();
@@ -185,30 +197,50 @@ void Decoder::decode(std::span<const DecoderRow> rows, std::span<const bool> wan
   }
 }
 
+void Decoder::upload(std::span<const DecoderRow> rows) {
+  const std::span<std::byte> memory = row_numbers_.bytes();
+  auto* numbers = reinterpret_cast<std::int32_t*>(memory.data());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    numbers[i] = rows[i].token;
+    numbers[kRows + i] = rows[i].position;
+    numbers[2 * kRows + i] = rows[i].sequence;
+  }
+  for (const View& to : {buffers_.tokens, buffers_.positions, buffers_.sequences}) {
+    memory::copy_to_device(device_, to, {numbers, DType::kInt32, Shape{kRows}});
+    numbers += kRows;
+  }
+}
+
+void Decoder::append_logits(std::int64_t count) {
+  const auto elements = static_cast<std::size_t>(count * config_.vocabulary_size);
+  const View from = buffers_.logits_float32.row_range(0, count);
+  if (from.raw() != buffers_.logits.raw()) {
+    convert(execution_.context(), {.in = buffers_.logits.row_range(0, count), .out = from});
+  }
+  logits_.resize(logits_.size() + elements);
+  float* to = logits_.data() + (logits_.size() - elements);
+  memory::copy_to_host(device_, View(to, DType::kFloat32, from.shape()), from);
+  memory::synchronize(device_);
+}
+
 void Decoder::decode_chunk(std::span<const DecoderRow> rows, std::span<const bool> wanted,
                            std::size_t first) {
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    buffers_.tokens.data<std::int32_t>()[i] = rows[i].token;
-    buffers_.positions.data<std::int32_t>()[i] = rows[i].position;
-    buffers_.sequences.data<std::int32_t>()[i] = rows[i].sequence;
-  }
+  upload(rows);
   run_layers(execution_.context(), config_, weights_, buffers_,
              static_cast<std::int64_t>(rows.size()));
   std::int64_t count = 0;
   const auto V = static_cast<std::size_t>(config_.vocabulary_size);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (!wanted[i]) continue;
-    std::memcpy(buffers_.wanted_n.row_range(count, 1).data<float>(),
-                buffers_.n.row_range(static_cast<std::int64_t>(i), 1).data<float>(),
-                static_cast<std::size_t>(config_.width) * sizeof(float));
+    memory::copy_on_device(device_, buffers_.wanted_n.row_range(count, 1),
+                           buffers_.n.row_range(static_cast<std::int64_t>(i), 1));
     logits_begin_[first + i] =
         static_cast<std::ptrdiff_t>(logits_.size() + static_cast<std::size_t>(count) * V);
     ++count;
   }
-  if (count == 0) return;
+  if (count == 0) return memory::synchronize(device_);  // the host's row numbers are free again
   run_head(execution_.context(), weights_, buffers_, count);
-  const float* values = buffers_.logits.data<float>();
-  logits_.insert(logits_.end(), values, values + static_cast<std::size_t>(count) * V);
+  append_logits(count);
 }
 
 std::span<const float> Decoder::logits(std::size_t row) const {
@@ -218,13 +250,11 @@ std::span<const float> Decoder::logits(std::size_t row) const {
 
 void Decoder::copy_cache(std::int64_t from, std::int64_t to, std::int64_t positions) {
   const std::int64_t P = capacity_.positions;
-  const std::size_t bytes = static_cast<std::size_t>(positions * config_.width) * sizeof(float);
-  const auto rows_of = [&](const View& cache, std::int64_t sequence) {
-    return cache.data<float>() + sequence * P * config_.width;
-  };
   for (const LayerCache& layer : buffers_.cache) {
-    std::memcpy(rows_of(layer.keys, to), rows_of(layer.keys, from), bytes);
-    std::memcpy(rows_of(layer.values, to), rows_of(layer.values, from), bytes);
+    for (const View& cache : {layer.keys, layer.values}) {
+      memory::copy_on_device(device_, cache.row_range(to * P, positions),
+                             cache.row_range(from * P, positions));
+    }
   }
 }
 

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "kernels/common/execution_context.h"
 #include "src/memory/arena.h"
+#include "src/memory/compute_target.h"
 #include "src/memory/execution.h"
 #include "src/model/parameters.h"
 
@@ -30,17 +30,18 @@ struct DecoderCapacity {
 
 // The model with cached keys and values: computes only what is new. Every product is taken row by
 // row, so the logits of a row do not depend on which other rows are decoded with it, nor on the
-// number of threads. Weights belong to the caller.
+// number of threads. Weights belong to the caller; they have the target's number type and lie on
+// its device.
 class Decoder {
  public:
   // Takes all of its memory. Throws ResourceError where the system has not got it.
   Decoder(const model::ModelConfig& config, const model::ModelParameters<model::View>& weights,
-          DecoderCapacity capacity, kernels::DeviceKind device, int threads);
+          DecoderCapacity capacity, const memory::ComputeTarget& target);
 
   // Bytes that such a decoder takes beside the weights: the cache of keys and values
-  // (2 L S P C x 4, nearly all of it), activations and scratch. Found without taking any.
+  // (2 L S P C numbers, nearly all of it), activations and scratch. Found without taking any.
   static std::size_t required_bytes(const model::ModelConfig& config, DecoderCapacity capacity,
-                                    kernels::DeviceKind device, int threads);
+                                    const memory::ComputeTarget& target);
 
   // Decodes the rows; then logits(i) is what the model expects after rows[i], where wanted[i]. Any
   // number of rows.
@@ -67,29 +68,35 @@ class Decoder {
     model::View tokens, positions, sequences;  // (R) int32
     model::View wanted_n;                      // (R, C)
     model::View logits;                        // (R, V)
+    model::View logits_float32;                // (R, V) the same memory where they are float32
     std::vector<LayerCache> cache;
   };
   static constexpr std::int64_t kRows = 64;  // of one pass through the layers
 
   static Buffers lay_out(memory::Arena& arena, const model::ModelConfig& config,
-                         DecoderCapacity capacity);
+                         DecoderCapacity capacity, model::DType dtype);
   static std::size_t measure_scratch(const model::ModelConfig& config, DecoderCapacity capacity,
-                                     kernels::DeviceKind device, int threads);
+                                     const memory::ComputeTarget& target);
   static void run_layers(kernels::ExecutionContext& ctx, const model::ModelConfig& config,
                          const model::ModelParameters<model::View>& weights, const Buffers& buffers,
                          std::int64_t rows);
   static void run_head(kernels::ExecutionContext& ctx,
                        const model::ModelParameters<model::View>& weights, const Buffers& buffers,
                        std::int64_t rows);
+  void upload(std::span<const DecoderRow> rows);
+  // Appends the logits of the first `count` rows of wanted_n to logits_.
+  void append_logits(std::int64_t count);
   void decode_chunk(std::span<const DecoderRow> rows, std::span<const bool> wanted,
                     std::size_t first);
 
   const model::ModelConfig config_;
   const model::ModelParameters<model::View>& weights_;
   const DecoderCapacity capacity_;
+  kernels::cuda::Device* device_;
   memory::Execution execution_;
   memory::Arena arena_;
   Buffers buffers_;
+  memory::TransferBuffer row_numbers_;        // tokens, positions, sequences of a chunk, kRows each
   std::vector<float> logits_;                 // of all wanted rows of the last decode
   std::vector<std::ptrdiff_t> logits_begin_;  // per row; -1 where not wanted
 };

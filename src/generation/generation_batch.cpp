@@ -13,7 +13,7 @@ GenerationBatch::GenerationBatch(const GenerationModel& model,
     : model_(model),
       prompts_(prompts),
       settings_(settings),
-      decoder_(model.config, model.weights, capacity, model.device, model.threads),
+      decoder_(model.config, model.weights, capacity, model.target),
       places_(static_cast<std::size_t>(capacity.sequences), Place(settings.sampling)) {}
 
 void GenerationBatch::see(Place& place, std::int32_t token) const {
@@ -103,7 +103,7 @@ void GenerationBatch::decode() {
 
 void GenerationBatch::draw() {
   kernels::cpu::parallel_for(
-      model_.threads, static_cast<std::int64_t>(rows_.size()), 1,
+      model_.target.threads, static_cast<std::int64_t>(rows_.size()), 1,
       [&](std::int64_t begin, std::int64_t end) {
         for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r) {
           if (!wanted_[r]) continue;

@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "kernels/cuda/device.h"
 #include "src/core/error.h"
 #include "src/generation/decoder.h"
 #include "src/generation/generation_batch.h"
@@ -49,13 +50,18 @@ void check_settings(const GenerationSettings& s) {
     refuse("max_new_tokens", static_cast<double>(s.max_new_tokens), "1 and above");
 }
 
+// Free memory where the model computes; 0 where it is not known.
+std::size_t available_bytes(const GenerationModel& model) {
+  const kernels::cuda::Device* device = model.target.device;
+  return device != nullptr ? device->free_memory() : memory::available_memory();
+}
+
 // The largest batch up to `batch` whose memory is there.
 std::int64_t batch_that_fits(const GenerationModel& model, DecoderCapacity capacity) {
-  const std::size_t available = memory::available_memory();
+  const std::size_t available = available_bytes(model);
   if (available == 0) return capacity.sequences;
   const auto bytes = [&](std::int64_t sequences) {
-    return Decoder::required_bytes(model.config, {sequences, capacity.positions}, model.device,
-                                   model.threads);
+    return Decoder::required_bytes(model.config, {sequences, capacity.positions}, model.target);
   };
   if (bytes(capacity.sequences) <= available) return capacity.sequences;
   const std::size_t one = bytes(1);
@@ -82,12 +88,11 @@ DecoderCapacity choose_capacity(const GenerationModel& model,
   const std::int64_t fits = batch_that_fits(model, capacity);
   if (fits >= capacity.sequences) return capacity;
   if (fits == 0 || settings.batch > 0) {
-    const std::size_t needed =
-        Decoder::required_bytes(model.config, capacity, model.device, model.threads);
+    const std::size_t needed = Decoder::required_bytes(model.config, capacity, model.target);
     throw ResourceError(
         fmt::format("keys and values of {} samples of {} tokens need {}, but only {} are free; {}",
                     capacity.sequences, capacity.positions, memory::readable_bytes(needed),
-                    memory::readable_bytes(memory::available_memory()),
+                    memory::readable_bytes(available_bytes(model)),
                     fits == 0 ? "not even one fits: use a smaller model or fewer tokens"
                               : fmt::format("a batch of {} fits", fits)));
   }
@@ -134,13 +139,12 @@ void generate(const GenerationModel& model, std::span<const std::vector<std::int
 std::vector<Sample> generate(const model::ModelConfig& config,
                              const model::ModelParameters<model::View>& weights,
                              std::span<const std::int32_t> prompt,
-                             const GenerationSettings& settings, kernels::DeviceKind device,
-                             int threads) {
+                             const GenerationSettings& settings,
+                             const memory::ComputeTarget& target) {
   const std::vector<std::int32_t> tokens(prompt.begin(), prompt.end());
   std::vector<Sample> samples;
-  generate({.config = config, .weights = weights, .device = device, .threads = threads},
-           std::span(&tokens, 1), settings,
-           {.on_sample = [&](const Sample& sample) { samples.push_back(sample); }});
+  generate({.config = config, .weights = weights, .target = target}, std::span(&tokens, 1),
+           settings, {.on_sample = [&](const Sample& sample) { samples.push_back(sample); }});
   return samples;
 }
 

@@ -6,18 +6,18 @@
 #include <span>
 #include <vector>
 
-#include "kernels/common/execution_context.h"
 #include "src/generation/sampler.h"
+#include "src/memory/compute_target.h"
 #include "src/model/parameters.h"
 
 namespace ovid::generation {
 
-// What generates. Config and weights belong to the caller.
+// What generates. Config and weights belong to the caller; the weights have the target's number
+// type and lie on its device.
 struct GenerationModel {
   const model::ModelConfig& config;
   const model::ModelParameters<model::View>& weights;
-  kernels::DeviceKind device = kernels::DeviceKind::kCpu;
-  int threads = 1;
+  memory::ComputeTarget target;
 };
 
 struct GenerationSettings {
@@ -69,7 +69,7 @@ void generate(const GenerationModel& model, std::span<const std::vector<std::int
 std::vector<Sample> generate(const model::ModelConfig& config,
                              const model::ModelParameters<model::View>& weights,
                              std::span<const std::int32_t> prompt,
-                             const GenerationSettings& settings, kernels::DeviceKind device,
-                             int threads);
+                             const GenerationSettings& settings,
+                             const memory::ComputeTarget& target);
 
 }  // namespace ovid::generation

@@ -1,14 +1,8 @@
 #include "src/memory/arena.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
-#include <cerrno>
-#include <cstring>
 #include <stdexcept>
-#include <utility>
-
-#include "src/core/error.h"
 
 namespace ovid::memory {
 namespace {
@@ -19,36 +13,8 @@ std::size_t rounded_up(std::size_t bytes) {
 
 }  // namespace
 
-HostBuffer::HostBuffer(std::size_t bytes, std::string_view purpose) : size_(bytes) {
-  if (bytes == 0) return;
-  void* mapping =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapping == MAP_FAILED) {
-    throw ResourceError(
-        fmt::format("cannot take {} of memory for {}: {}; choose a smaller model, or a smaller "
-                    "batch.micro_sequences or batch.length",
-                    readable_bytes(bytes), purpose, std::strerror(errno)));
-  }
-  // Large pages save address translations in matrix products; a refusal costs nothing but that.
-  ::madvise(mapping, bytes, MADV_HUGEPAGE);
-  data_ = static_cast<std::byte*>(mapping);
-}
-
-HostBuffer::~HostBuffer() {
-  if (data_ != nullptr) ::munmap(data_, size_);
-}
-
-HostBuffer::HostBuffer(HostBuffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-HostBuffer& HostBuffer::operator=(HostBuffer&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-Arena::Arena(std::string name, std::size_t bytes)
-    : name_(std::move(name)), buffer_(bytes, name_), only_measures_(false) {}
+Arena::Arena(std::string name, std::size_t bytes, kernels::cuda::Device* device)
+    : name_(std::move(name)), buffer_(bytes, name_, device), only_measures_(false) {}
 
 void* Arena::advance(std::string_view tensor, std::size_t bytes) {
   const std::size_t offset = used_;
@@ -75,20 +41,9 @@ kernels::View Arena::take_padded(std::string_view tensor, kernels::DType dtype,
           row_stride};
 }
 
-kernels::View Arena::flat_float32() {
-  return {only_measures_ ? nullptr : buffer_.bytes().data(), kernels::DType::kFloat32,
-          kernels::Shape{static_cast<std::int64_t>(used_ / sizeof(float))}};
-}
-
-std::string readable_bytes(std::size_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
-    value /= 1024;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.2f} {}", value, kUnits[unit]);
+kernels::View Arena::flat(kernels::DType dtype) {
+  return {only_measures_ ? nullptr : buffer_.bytes().data(), dtype,
+          kernels::Shape{static_cast<std::int64_t>(used_ / bytes_of(dtype))}};
 }
 
 }  // namespace ovid::memory

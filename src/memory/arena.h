@@ -8,25 +8,9 @@
 #include <vector>
 
 #include "kernels/common/view.h"
+#include "src/memory/buffer.h"
 
 namespace ovid::memory {
-
-// Zeroed host memory, page-aligned. Moves, does not copy. Throws ResourceError where the system has
-// not got it; the message names `purpose`.
-class HostBuffer {
- public:
-  HostBuffer() = default;
-  HostBuffer(std::size_t bytes, std::string_view purpose);
-  ~HostBuffer();
-  HostBuffer(HostBuffer&& other) noexcept;
-  HostBuffer& operator=(HostBuffer&& other) noexcept;
-
-  std::span<std::byte> bytes() { return {data_, size_}; }
-
- private:
-  std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
-};
 
 // Memory for many tensors, laid out one after another by a function that is run twice: first on an
 // arena that only measures (its views have a null address), then on one of the measured size. So a
@@ -43,7 +27,8 @@ class Arena {
   };
 
   explicit Arena(std::string name) : name_(std::move(name)) {}  // measures only
-  Arena(std::string name, std::size_t bytes);
+  // In the memory of `device`; null: the host's. Throws ResourceError.
+  Arena(std::string name, std::size_t bytes, kernels::cuda::Device* device = nullptr);
 
   // The next tensor. `reserved_rows` more rows lie behind it, zero for good. Throws
   // std::logic_error where the arena was measured smaller.
@@ -53,9 +38,11 @@ class Arena {
   kernels::View take_padded(std::string_view tensor, kernels::DType dtype, kernels::Shape shape,
                             std::int64_t row_stride);
 
-  // All that was taken so far as one row of float32; padding between tensors is zero.
-  kernels::View flat_float32();
+  // All that was taken so far as one row of numbers of one type; padding between tensors is zero.
+  kernels::View flat(kernels::DType dtype);
 
+  // Null: the tensors are in host memory.
+  kernels::cuda::Device* device() const { return buffer_.device(); }
   bool only_measures() const { return only_measures_; }
   std::size_t used_bytes() const { return used_; }
   const std::string& name() const { return name_; }
@@ -65,7 +52,7 @@ class Arena {
   void* advance(std::string_view tensor, std::size_t bytes);
 
   std::string name_;
-  HostBuffer buffer_;
+  Buffer buffer_;
   std::vector<Entry> entries_;
   std::size_t used_ = 0;
   bool only_measures_ = true;
@@ -77,8 +64,5 @@ std::size_t measure(LayOut&& lay_out) {
   lay_out(arena);
   return arena.used_bytes();
 }
-
-// "1.23 GiB", "512 B": sizes for people.
-std::string readable_bytes(std::size_t bytes);
 
 }  // namespace ovid::memory

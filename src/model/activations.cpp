@@ -7,11 +7,11 @@ namespace {
 
 class Layer {
  public:
-  Layer(memory::Arena& arena, const ModelConfig& config, BatchShape batch)
-      : arena_(arena), config_(config), batch_(batch) {}
+  Layer(memory::Arena& arena, const ModelConfig& config, BatchShape batch, DType dtype)
+      : arena_(arena), config_(config), batch_(batch), dtype_(dtype) {}
 
   View wide(const char* name, std::int64_t factor) {  // (B, T, factor C)
-    return arena_.take(name, DType::kFloat32,
+    return arena_.take(name, dtype_,
                        Shape{batch_.sequences, batch_.length, factor * config_.width});
   }
   View per_row(const char* name) {
@@ -50,6 +50,7 @@ class Layer {
   memory::Arena& arena_;
   const ModelConfig& config_;
   BatchShape batch_;
+  DType dtype_;
 };
 
 }  // namespace
@@ -66,20 +67,20 @@ std::int64_t head_chunk_rows(const ModelConfig& config, std::int64_t rows) {
 }
 
 Activations lay_out_activations(memory::Arena& arena, const ModelConfig& config, BatchShape batch,
-                                Keep keep) {
-  Layer layer(arena, config, batch);
-  Activations a{.keep = keep,
-                .x0 = layer.wide("x0", 1),
-                .n0 = layer.wide("n0", 1),
-                .mean0 = layer.per_row("mean0"),
-                .inv_std0 = layer.per_row("inv_std0"),
-                .blocks = {},
-                .branch = layer.wide("branch", 1),
-                .losses = layer.per_row("losses"),
-                .logits = arena.take_padded(
-                    "logits", DType::kFloat32,
-                    Shape{head_chunk_rows(config, batch.rows()), config.vocabulary_size},
-                    (config.vocabulary_size + 127) / 128 * 128)};
+                                Keep keep, DType dtype) {
+  Layer layer(arena, config, batch, dtype);
+  Activations a{
+      .keep = keep,
+      .x0 = layer.wide("x0", 1),
+      .n0 = layer.wide("n0", 1),
+      .mean0 = layer.per_row("mean0"),
+      .inv_std0 = layer.per_row("inv_std0"),
+      .blocks = {},
+      .branch = layer.wide("branch", 1),
+      .losses = layer.per_row("losses"),
+      .logits = arena.take_padded(
+          "logits", dtype, Shape{head_chunk_rows(config, batch.rows()), config.vocabulary_size},
+          (config.vocabulary_size + 127) / 128 * 128)};
   if (keep == Keep::kNothing) {
     // A block reads the stream that the block before it wrote: two sets that take turns.
     const BlockActivations even = layer.block();
@@ -100,8 +101,8 @@ Activations lay_out_activations(memory::Arena& arena, const ModelConfig& config,
 }
 
 ActivationGradients lay_out_activation_gradients(memory::Arena& arena, const ModelConfig& config,
-                                                 BatchShape batch) {
-  Layer layer(arena, config, batch);
+                                                 BatchShape batch, DType dtype) {
+  Layer layer(arena, config, batch, dtype);
   const View x = layer.wide("d_x", 1);
   return {.x = x,
           .n = layer.wide("d_n", 1),

@@ -9,7 +9,8 @@
 
 namespace ovid::model {
 
-// What the forward pass of one block writes. Rows are B T; all float32.
+// What the forward pass of one block writes. Rows are B T. Of the number type A that the model is
+// computed in, but for log_sum_exp, means, inverse standard deviations and losses: float32 always.
 struct BlockActivations {
   View qkv;                      // (B, T, 3C)
   View log_sum_exp;              // (B, H, T)
@@ -68,9 +69,10 @@ struct BatchShape {
 std::int64_t head_chunk_rows(const ModelConfig& config, std::int64_t rows);
 
 // Lay out in `arena`; to be run on a measuring arena first (memory::measure).
+// `dtype` is A.
 Activations lay_out_activations(memory::Arena& arena, const ModelConfig& config, BatchShape batch,
-                                Keep keep);
+                                Keep keep, DType dtype = DType::kFloat32);
 ActivationGradients lay_out_activation_gradients(memory::Arena& arena, const ModelConfig& config,
-                                                 BatchShape batch);
+                                                 BatchShape batch, DType dtype = DType::kFloat32);
 
 }  // namespace ovid::model

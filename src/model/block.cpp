@@ -84,16 +84,15 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                         .d_in = d.g,
                         .d_weight = g.contract.weight,
                         .d_bias = g.contract.bias,
-                        .d_weight_mode = mode});  // (6)* d.g: (B, T, 4C)
-  linear_gelu_backward(ctx, {.d_out = d.g,
-                             .in = a.m,
-                             .weight = w.expand.weight,
-                             .before = a.u,
-                             .d_before = d.g,
-                             .d_in = d.n,
-                             .d_weight = g.expand.weight,
-                             .d_bias = g.expand.bias,
-                             .d_weight_mode = mode});  // (5)* d.n of m
+                        .d_weight_mode = mode,
+                        .before = a.u});  // (6)* and GELU's: d.g of u, (B, T, 4C)
+  linear_backward(ctx, {.d_out = d.g,
+                        .in = a.m,
+                        .weight = w.expand.weight,
+                        .d_in = d.n,
+                        .d_weight = g.expand.weight,
+                        .d_bias = g.expand.bias,
+                        .d_weight_mode = mode});  // (5)* d.n of m
   residual_layernorm_backward(
       ctx, {.d_normed = d.n,
             .sum = a.x_mid,

@@ -50,7 +50,7 @@ LanguageModelHead head_operands(const ModelPass& pass, ConstView targets) {
   return {.normed = a.final_n(),
           .weight = pass.weights.head,
           .targets = targets,
-          .losses = a.losses,
+          .losses = pass.losses.value_or(a.losses),
           .logits = a.logits};
 }
 
@@ -143,13 +143,14 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
   if (op.on_gradient_ready) op.on_gradient_ready(-1);
 }
 
-std::size_t measure_scratch(const ModelConfig& config, BatchShape batch, kernels::DeviceKind device,
-                            int threads, Keep keep) {
+std::size_t measure_scratch(const ModelConfig& config, BatchShape batch,
+                            const memory::ComputeTarget& target, Keep keep,
+                            const ParameterStorage& gradients) {
   kernels::ScratchArena scratch;
-  ExecutionContext ctx = ExecutionContext::dry_run(device, threads, scratch);
+  ExecutionContext ctx = ExecutionContext::dry_run(target.kind, target.threads, scratch);
   memory::Arena arena("measure");
-  const ParameterSet weights(config, "measure", true);
-  const Activations activations = lay_out_activations(arena, config, batch, keep);
+  const ParameterSet weights(config, "measure", {.dtype = target.dtype, .only_measures = true});
+  const Activations activations = lay_out_activations(arena, config, batch, keep, target.dtype);
   const ConstView tokens(nullptr, DType::kInt32, Shape{batch.sequences, batch.length});
   // A probability of 0 still has a site, so dropout is on: its ops may need scratch.
   const ModelPass pass{.config = config,
@@ -157,12 +158,19 @@ std::size_t measure_scratch(const ModelConfig& config, BatchShape batch, kernels
                        .tokens = tokens,
                        .activations = activations,
                        .dropout = DropoutKey{}};
-  if (keep != Keep::kNothing) {
-    const ActivationGradients d = lay_out_activation_gradients(arena, config, batch);
-    model_forward_backward(ctx, {.pass = pass, .gradients = weights.views(), .d = d}, tokens, 1.0f);
-  } else {
+  if (keep == Keep::kNothing) {
     model_forward(ctx, pass);
     model_loss(ctx, pass, tokens);
+    return scratch.high_water();
+  }
+  const ParameterSet measured(
+      config, "measure",
+      {.dtype = gradients.dtype, .head_dtype = gradients.head_dtype, .only_measures = true});
+  const ActivationGradients d = lay_out_activation_gradients(arena, config, batch, target.dtype);
+  // Adding to a gradient may take scratch that overwriting it does not, and the other way round.
+  for (const GradientMode mode : {GradientMode::kOverwrite, GradientMode::kAccumulate}) {
+    model_forward_backward(ctx, {.pass = pass, .gradients = measured.views(), .d = d, .mode = mode},
+                           tokens, 1.0f);
   }
   return scratch.high_water();
 }

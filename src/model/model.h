@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "kernels/common/execution_context.h"
+#include "src/memory/compute_target.h"
 #include "src/model/activations.h"
 #include "src/model/parameters.h"
 
@@ -26,6 +27,9 @@ struct ModelPass {
   ConstView tokens;  // (B, T) int32 in [0, V)
   const Activations& activations;
   std::optional<DropoutKey> dropout = std::nullopt;  // absent: no dropout, as in evaluation
+  // (B T) float32, written in place of activations.losses, so that a step of several passes keeps
+  // the losses of all; absent: there
+  std::optional<View> losses = std::nullopt;
 };
 
 // Told which part of the gradients is complete, while the backward pass goes on: block index from L
@@ -56,8 +60,10 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
                             float scale);
 
 // The scratch that the ops of one pass need at once, found by a dry run; with the backward pass
-// unless nothing is kept for it.
-std::size_t measure_scratch(const ModelConfig& config, BatchShape batch, kernels::DeviceKind device,
-                            int threads, Keep keep);
+// unless nothing is kept for it. `gradients`: the number types of the gradients of the parameters.
+// Needs no device.
+std::size_t measure_scratch(const ModelConfig& config, BatchShape batch,
+                            const memory::ComputeTarget& target, Keep keep,
+                            const ParameterStorage& gradients = {});
 
 }  // namespace ovid::model

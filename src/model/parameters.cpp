@@ -5,30 +5,42 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <span>
 #include <stdexcept>
 
 #include "kernels/common/random.h"
+#include "kernels/convert/convert.h"
 #include "src/core/checksum.h"
 #include "src/core/error.h"
+#include "src/memory/transfer.h"
 
 namespace ovid::model {
+
+using kernels::ExecutionContext;
+
 namespace {
 
+DType dtype_of(const ModelConfig& config, const TensorDescription& tensor,
+               const ParameterStorage& storage) {
+  const char* head = config.tied_head ? "transformer.wte.weight" : "lm_head.weight";
+  return tensor.name == head ? storage.head_dtype.value_or(storage.dtype) : storage.dtype;
+}
+
 memory::Arena make_arena(const ModelConfig& config, const std::string& purpose,
-                         bool only_measures) {
-  if (only_measures) return memory::Arena(purpose);
+                         const ParameterStorage& storage) {
+  if (storage.only_measures) return memory::Arena(purpose);
   const std::size_t bytes = memory::measure([&](memory::Arena& arena) {
     for (const TensorDescription& t : describe_tensors(config)) {
-      arena.take(t.name, DType::kFloat32, t.shape, t.reserved_rows);
+      arena.take(t.name, dtype_of(config, t, storage), t.shape, t.reserved_rows);
     }
   });
-  return memory::Arena(purpose, bytes);
+  return memory::Arena(purpose, bytes, storage.device);
 }
 
 // Two normal deviates from four random words (Box, Muller 1958).
-void fill_normal(View view, float standard_deviation, const kernels::RandomStream& stream) {
-  float* values = view.data<float>();
-  const std::int64_t count = view.elements();
+void fill_normal(std::span<float> values, float standard_deviation,
+                 const kernels::RandomStream& stream) {
+  const auto count = static_cast<std::int64_t>(values.size());
   for (std::int64_t pair = 0; 2 * pair < count; ++pair) {
     const kernels::Philox4x32 words =
         kernels::random_words(stream, static_cast<std::uint64_t>(pair));
@@ -36,8 +48,31 @@ void fill_normal(View view, float standard_deviation, const kernels::RandomStrea
         1.0 - kernels::uniform_double(words[0], words[1]);  // in (0, 1]: its logarithm is finite
     const double angle = 2.0 * std::numbers::pi * kernels::uniform_double(words[2], words[3]);
     const double radius = standard_deviation * std::sqrt(-2.0 * std::log(u));
-    values[2 * pair] = static_cast<float>(radius * std::cos(angle));
-    if (2 * pair + 1 < count) values[2 * pair + 1] = static_cast<float>(radius * std::sin(angle));
+    float* const both = values.data() + 2 * pair;
+    both[0] = static_cast<float>(radius * std::cos(angle));
+    if (2 * pair + 1 < count) both[1] = static_cast<float>(radius * std::sin(angle));
+  }
+}
+
+void fill(std::span<float> values, const TensorDescription& tensor, const ModelConfig& config,
+          std::uint64_t seed) {
+  const std::uint64_t key = hash64(std::as_bytes(std::span(tensor.name)));
+  const kernels::RandomStream stream{.seed = seed,
+                                     .use = kernels::RandomUse::kInitialisation,
+                                     .major = key & 0xFFFFFFFFu,
+                                     .minor = static_cast<std::uint32_t>(key >> 40)};
+  const float residual_scale = 1.0f / std::sqrt(2.0f * static_cast<float>(config.layers));
+  switch (tensor.initialisation) {
+    case Initialisation::kZero:
+      std::fill(values.begin(), values.end(), 0.0f);
+      break;
+    case Initialisation::kOne:
+      std::fill(values.begin(), values.end(), 1.0f);
+      break;
+    case Initialisation::kNormal:
+      return fill_normal(values, 0.02f, stream);
+    case Initialisation::kResidualNormal:
+      return fill_normal(values, 0.02f * residual_scale, stream);
   }
 }
 
@@ -65,20 +100,46 @@ std::int64_t parameter_count(const ModelConfig& config) {
 }
 
 ParameterSet::ParameterSet(const ModelConfig& config, const std::string& purpose,
-                           bool only_measures)
-    : arena_(make_arena(config, purpose, only_measures)),
-      views_(build_parameters(config, [this](const TensorDescription& t) {
-        const View view = arena_.take(t.name, DType::kFloat32, t.shape, t.reserved_rows);
+                           const ParameterStorage& storage)
+    : dtype_(storage.dtype),
+      arena_(make_arena(config, purpose, storage)),
+      views_(build_parameters(config, [&](const TensorDescription& t) {
+        const View view =
+            arena_.take(t.name, dtype_of(config, t, storage), t.shape, t.reserved_rows);
         tensors_.push_back({t, view});
         return view;
       })) {}
 
+View ParameterSet::flat() {
+  for (const Tensor& tensor : tensors_) {
+    if (tensor.view.dtype() != dtype_) {
+      throw std::logic_error("parameters of two number types are no single row");
+    }
+  }
+  return arena_.flat(dtype_);
+}
+
+std::vector<View> ParameterSet::runs() const {
+  std::vector<View> runs;
+  const std::vector<memory::Arena::Entry>& entries = arena_.entries();
+  for (std::size_t first = 0; first < tensors_.size();) {
+    const View& begin = tensors_[first].view;
+    std::size_t next = first + 1;
+    while (next < tensors_.size() && tensors_[next].view.dtype() == begin.dtype()) ++next;
+    const std::size_t end = next < entries.size() ? entries[next].offset : arena_.used_bytes();
+    const std::size_t bytes = end - entries[first].offset;
+    runs.emplace_back(begin.raw(), begin.dtype(),
+                      Shape{static_cast<std::int64_t>(bytes / bytes_of(begin.dtype()))});
+    first = next;
+  }
+  return runs;
+}
+
 void ParameterSet::copy_from(ParameterSet& other) {
-  const View from = other.flat();
-  if (flat().elements() != from.elements()) {
+  if (flat().elements() != other.flat().elements()) {
     throw std::logic_error("parameters of another model cannot be copied");
   }
-  std::copy_n(from.data<float>(), from.elements(), flat().data<float>());
+  memory::copy_on_device(device(), flat(), other.flat());
 }
 
 void check_model_config(const ModelConfig& config) {
@@ -96,30 +157,39 @@ void check_model_config(const ModelConfig& config) {
 }
 
 void initialise(ParameterSet& weights, const ModelConfig& config, std::uint64_t seed) {
-  const float residual_scale = 1.0f / std::sqrt(2.0f * static_cast<float>(config.layers));
+  std::vector<float> staged;  // of a tensor that lies on a device
   for (const ParameterSet::Tensor& tensor : weights.tensors()) {
-    const auto name = std::as_bytes(std::span(tensor.description.name));
-    const std::uint64_t key = hash64(name);
-    const kernels::RandomStream stream{.seed = seed,
-                                       .use = kernels::RandomUse::kInitialisation,
-                                       .major = key & 0xFFFFFFFFu,
-                                       .minor = static_cast<std::uint32_t>(key >> 40)};
-    float* values = tensor.view.data<float>();
-    const std::int64_t count = tensor.view.elements();
-    switch (tensor.description.initialisation) {
-      case Initialisation::kZero:
-        std::fill_n(values, count, 0.0f);
-        break;
-      case Initialisation::kOne:
-        std::fill_n(values, count, 1.0f);
-        break;
-      case Initialisation::kNormal:
-        fill_normal(tensor.view, 0.02f, stream);
-        break;
-      case Initialisation::kResidualNormal:
-        fill_normal(tensor.view, 0.02f * residual_scale, stream);
-        break;
+    const View& view = tensor.view;
+    const auto count = static_cast<std::size_t>(view.elements());
+    if (weights.device() == nullptr) {
+      fill({view.data<float>(), count}, tensor.description, config, seed);
+      continue;
     }
+    staged.resize(count);
+    fill(staged, tensor.description, config, seed);
+    memory::copy_to_device(weights.device(), view, {staged.data(), DType::kFloat32, view.shape()});
+  }
+  memory::synchronize(weights.device());
+}
+
+void upload_parameters(const ParameterSet& from, ParameterSet& to, int threads) {
+  kernels::ScratchArena scratch;
+  ExecutionContext host(kernels::DeviceKind::kCpu, threads, scratch);
+  std::vector<std::byte> staged;
+  for (std::size_t i = 0; i < from.tensors().size(); ++i) {
+    const View& source = from.tensors()[i].view;
+    const View& target = to.tensors()[i].view;
+    staged.resize(static_cast<std::size_t>(target.elements()) * bytes_of(target.dtype()));
+    const View rounded(staged.data(), target.dtype(), target.shape());
+    convert(host, {.in = source, .out = rounded});
+    memory::copy_to_device(to.device(), target, rounded);
+  }
+  memory::synchronize(to.device());
+}
+
+void round_parameters(ExecutionContext& ctx, const ParameterSet& from, ParameterSet& to) {
+  for (std::size_t i = 0; i < from.tensors().size(); ++i) {
+    convert(ctx, {.in = from.tensors()[i].view, .out = to.tensors()[i].view});
   }
 }
 

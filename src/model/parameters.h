@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/common/execution_context.h"
 #include "kernels/common/view.h"
 #include "src/memory/arena.h"
 #include "src/model/model_config.h"
@@ -113,8 +115,18 @@ auto build_parameters(const ModelConfig& config, Make&& make) {
 std::vector<TensorDescription> describe_tensors(const ModelConfig& config);
 std::int64_t parameter_count(const ModelConfig& config);
 
+// The number type of a set of parameters, and where it lies.
+struct ParameterStorage {
+  DType dtype = DType::kFloat32;
+  // Of the head's weight (the token embedding where tied); absent: as all others. Gradients need
+  // it: the head adds to its own in many chunks of rows.
+  std::optional<DType> head_dtype = std::nullopt;
+  kernels::cuda::Device* device = nullptr;  // null: host memory
+  bool only_measures = false;               // the views have null addresses
+};
+
 // One value for each parameter of a model, in one arena: the weights, the gradients, or one of the
-// moments. float32.
+// moments.
 class ParameterSet {
  public:
   struct Tensor {
@@ -122,17 +134,27 @@ class ParameterSet {
     View view;
   };
 
-  // `purpose` names the arena in reports and errors. With only_measures the views have null
-  // addresses.
-  ParameterSet(const ModelConfig& config, const std::string& purpose, bool only_measures = false);
+  // Zeros. `purpose` names the arena in reports and errors.
+  ParameterSet(const ModelConfig& config, const std::string& purpose,
+               const ParameterStorage& storage = {});
+  // Only measured, float32.
+  ParameterSet(const ModelConfig& config, const std::string& purpose, bool only_measures)
+      : ParameterSet(config, purpose, ParameterStorage{.only_measures = only_measures}) {}
 
   const ModelParameters<View>& views() const { return views_; }
   const std::vector<Tensor>& tensors() const { return tensors_; }
-  View flat() { return arena_.flat_float32(); }  // all of them and zeros between, as one row
-  void copy_from(ParameterSet& other);           // of the same config
+  // All of them, and zeros between, as one row; for sets of one number type.
+  View flat();
+  // The same for any set: one row for each run of tensors of one number type.
+  std::vector<View> runs() const;
+  // From a set of the same config, number type and device. Enqueued on the device.
+  void copy_from(ParameterSet& other);
   const memory::Arena& arena() const { return arena_; }
+  kernels::cuda::Device* device() const { return arena_.device(); }
+  DType dtype() const { return dtype_; }  // of all but the head's weight
 
  private:
+  DType dtype_;
   memory::Arena arena_;
   std::vector<Tensor> tensors_;
   ModelParameters<View> views_;
@@ -141,7 +163,16 @@ class ParameterSet {
 // Throws UsageError where the shape is none of a GPT-2: names the value, the limit and the cure.
 void check_model_config(const ModelConfig& config);
 
-// Fills `weights` by GPT-2's initialisation. A pure function of (seed, tensor name, index).
+// Fills `weights` (float32, on any device) by GPT-2's initialisation. A pure function of (seed,
+// tensor name, index), worked out on the host, so that all devices begin with the same bits.
 void initialise(ParameterSet& weights, const ModelConfig& config, std::uint64_t seed);
+
+// Fills `to`, of any number type on any device, from `from`, float32 in host memory: rounded to
+// nearest. Waits for the device.
+void upload_parameters(const ParameterSet& from, ParameterSet& to, int threads);
+
+// Fills `to` from `from`, both of one config and on the device of `ctx`, rounded to nearest.
+// Enqueued.
+void round_parameters(kernels::ExecutionContext& ctx, const ParameterSet& from, ParameterSet& to);
 
 }  // namespace ovid::model

@@ -16,7 +16,7 @@ constexpr int kPatience = 3;
 
 CheckpointKeeper::CheckpointKeeper(const RunPlan& plan, std::optional<std::int64_t> saved)
     : plan_(plan), saved_(saved), begun_(saved) {
-  if (plan.config().checkpoint.asynchronous) writer_.emplace(plan.directory, plan.threads);
+  if (plan.config().checkpoint.asynchronous) writer_.emplace(plan.directory, plan.target().threads);
 }
 
 void CheckpointKeeper::prepare(const checkpoint::CheckpointContent& content, bool room) {

@@ -2,33 +2,82 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
+#include "kernels/cuda/device.h"
 #include "src/core/error.h"
 #include "src/generation/decoder.h"
 #include "src/memory/arena.h"
 #include "src/memory/machine_memory.h"
 #include "src/model/model.h"
+#include "src/optimizer/adamw_optimizer.h"
+#include "src/training/batch_feed.h"
 
 namespace ovid::training {
 namespace {
 
+std::size_t activation_bytes(const RunPlan& plan, model::Keep keep, model::BatchShape batch) {
+  return memory::measure([&](memory::Arena& arena) {
+    model::lay_out_activations(arena, plan.model, batch, keep, plan.target().dtype);
+  });
+}
+
+std::size_t activation_gradient_bytes(const RunPlan& plan, model::BatchShape batch) {
+  return memory::measure([&](memory::Arena& arena) {
+    model::lay_out_activation_gradients(arena, plan.model, batch, plan.target().dtype);
+  });
+}
+
+std::size_t scratch_bytes(const RunPlan& plan, model::Keep keep, model::BatchShape batch) {
+  const model::ParameterStorage gradients = plan.gradient_storage(batch);
+  return std::max(model::measure_scratch(plan.model, batch, plan.target(), keep, gradients),
+                  optimizer::AdamWOptimizer::measure_scratch(plan.model, plan.target(), gradients));
+}
+
 std::size_t pass_bytes(const RunPlan& plan, model::Keep keep, std::int64_t sequences) {
   const model::BatchShape batch{.sequences = sequences, .length = plan.micro_batch.length};
-  const std::size_t activations = memory::measure([&](memory::Arena& arena) {
-    model::lay_out_activations(arena, plan.model, batch, keep);
-    model::lay_out_activation_gradients(arena, plan.model, batch);
-  });
-  return activations + model::measure_scratch(plan.model, batch, plan.device, plan.threads, keep);
+  return activation_bytes(plan, keep, batch) + activation_gradient_bytes(plan, batch) +
+         scratch_bytes(plan, keep, batch);
 }
 
-std::size_t parameter_sets(const RunPlan& plan) {
-  return plan.config().weight_average.decay > 0 ? 5 : 4;
+std::size_t set_bytes(const RunPlan& plan, model::ParameterStorage storage) {
+  storage.only_measures = true;
+  return model::ParameterSet(plan.model, "measure", storage).arena().used_bytes();
 }
 
-std::size_t weight_bytes(const RunPlan& plan) {
-  return model::ParameterSet(plan.model, "weights", true).arena().used_bytes();
+// The sets of parameters that a run holds.
+std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchShape pass) {
+  const std::size_t exact = set_bytes(plan, {});
+  const std::size_t rounded = set_bytes(plan, {.dtype = plan.target().dtype});
+  std::vector<MemoryPlan::Part> parts = {{"weights", exact}};
+  if (plan.rounds_weights()) parts.push_back({"weights for products", rounded});
+  parts.push_back({"gradients", set_bytes(plan, plan.gradient_storage(pass))});
+  parts.push_back({"first moments of AdamW", exact});
+  parts.push_back({"second moments of AdamW", exact});
+  if (plan.averages_weights()) {
+    parts.push_back({"average of the weights", exact});
+    if (plan.rounds_weights()) parts.push_back({"average for products", rounded});
+  }
+  return parts;
 }
+
+std::size_t sum_of(const std::vector<MemoryPlan::Part>& parts) {
+  std::size_t sum = 0;
+  for (const MemoryPlan::Part& part : parts) sum += part.bytes;
+  return sum;
+}
+
+// All that a run holds whose passes are of `sequences` sequences.
+std::size_t held_bytes(const RunPlan& plan, model::Keep keep, std::int64_t sequences) {
+  const bool on_gpu = plan.target().kind == kernels::DeviceKind::kCuda;
+  const model::BatchShape pass{.sequences = sequences, .length = plan.micro_batch.length};
+  return sum_of(parameter_parts(plan, pass)) + BatchFeed::bytes(on_gpu, plan.positions_of_step()) +
+         pass_bytes(plan, keep, sequences);
+}
+
+// Workspace of the matrix products, taken when the device is opened: it is no longer free then.
+constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
 
 std::vector<std::int64_t> divisors_downwards(std::int64_t n) {
   std::vector<std::int64_t> divisors;
@@ -45,51 +94,49 @@ std::int64_t split_unit(const config::BatchSection& batch) {
 }  // namespace
 
 std::size_t MemoryPlan::resident() const {
-  std::size_t sum = 0;
-  for (const Part& part : parts) sum += part.bytes;
-  return sum;
+  return sum_of(parts);
 }
 
 MemoryPlan plan_memory(const RunPlan& plan) {
   const config::RunConfig& c = plan.config();
-  const std::size_t weights = weight_bytes(plan);
   MemoryPlan memory;
-  memory.parts = {{"weights", weights},
-                  {"gradients", weights},
-                  {"first moments of AdamW", weights},
-                  {"second moments of AdamW", weights}};
-  if (c.weight_average.decay > 0) memory.parts.push_back({"average of the weights", weights});
-  memory.parts.push_back({"activations", memory::measure([&](memory::Arena& arena) {
-                            model::lay_out_activations(arena, plan.model, plan.micro_batch,
-                                                       plan.keep());
-                          })});
-  memory.parts.push_back({"gradients of activations", memory::measure([&](memory::Arena& arena) {
-                            model::lay_out_activation_gradients(arena, plan.model,
-                                                                plan.micro_batch);
-                          })});
+  memory.on_gpu = plan.target().kind == kernels::DeviceKind::kCuda;
+  memory.parts = parameter_parts(plan, plan.micro_batch);
+  memory.parts.push_back({"activations", activation_bytes(plan, plan.keep(), plan.micro_batch)});
   memory.parts.push_back(
-      {"scratch of the kernels", model::measure_scratch(plan.model, plan.micro_batch, plan.device,
-                                                        plan.threads, plan.keep())});
-  if (c.samples.every_steps > 0) {
-    memory.sampling = generation::Decoder::required_bytes(plan.model, 1, plan.device, plan.threads);
+      {"gradients of activations", activation_gradient_bytes(plan, plan.micro_batch)});
+  memory.parts.push_back(
+      {"scratch of the kernels", scratch_bytes(plan, plan.keep(), plan.micro_batch)});
+  const std::int64_t positions = plan.positions_of_step();
+  memory.parts.push_back({"tokens and losses", BatchFeed::bytes(memory.on_gpu, positions)});
+  if (memory.on_gpu && plan.target().device == nullptr) {
+    memory.parts.push_back({"workspace of cuBLASLt", kWorkspaceBytes});
   }
-  if (saves_beside_training(c)) memory.snapshot = (parameter_sets(plan) - 1) * weights;
+  memory.pinned = BatchFeed::pinned_bytes(memory.on_gpu, positions);
+  if (c.samples.every_steps > 0) {
+    memory.sampling = generation::Decoder::required_bytes(plan.model, 1, plan.target());
+  }
+  if (saves_beside_training(c)) {
+    memory.snapshot = (plan.averages_weights() ? 4 : 3) * set_bytes(plan, {});
+  }
   return memory;
 }
 
+std::size_t available_memory(const RunPlan& plan) {
+  if (plan.target().kind == kernels::DeviceKind::kCpu) return memory::available_memory();
+  return plan.target().device != nullptr ? plan.target().device->free_memory() : 0;
+}
+
 std::string setting_that_fits(const RunPlan& plan, std::size_t available) {
-  const std::size_t fixed = parameter_sets(plan) * weight_bytes(plan);
-  if (fixed >= available) return "";
-  const std::size_t left = available - fixed;
   for (const std::int64_t n : divisors_downwards(split_unit(plan.config().batch))) {
     if (n >= plan.micro_batch.sequences) continue;
-    if (pass_bytes(plan, plan.keep(), n) <= left)
+    if (held_bytes(plan, plan.keep(), n) <= available)
       return fmt::format("batch.micro_sequences: {}", n);
   }
   for (const auto& [keep, name] : {std::pair{model::Keep::kWithoutCheap, "cheap"},
                                    std::pair{model::Keep::kBlockInputs, "block"}}) {
     for (const std::int64_t n : {plan.micro_batch.sequences, std::int64_t{1}}) {
-      if (pass_bytes(plan, keep, n) > left) continue;
+      if (held_bytes(plan, keep, n) > available) continue;
       const std::string recompute = fmt::format("recompute: {}", name);
       return n == plan.micro_batch.sequences ? recompute
                                              : recompute + " with batch.micro_sequences: 1";
@@ -99,10 +146,9 @@ std::string setting_that_fits(const RunPlan& plan, std::size_t available) {
 }
 
 std::int64_t largest_micro_batch(const RunPlan& plan, std::size_t available) {
-  const std::size_t fixed = parameter_sets(plan) * weight_bytes(plan);
-  const std::size_t left = available > fixed ? available - fixed : 0;
+  constexpr std::int64_t kUsual = 16;
   for (const std::int64_t n : divisors_downwards(split_unit(plan.config().batch))) {
-    if (pass_bytes(plan, plan.keep(), n) <= left) return n;
+    if (available == 0 ? n <= kUsual : held_bytes(plan, plan.keep(), n) <= available) return n;
   }
   return 1;
 }
@@ -117,11 +163,11 @@ bool saves_beside_training(const config::RunConfig& c) {
 
 bool has_room_for_peak(const MemoryPlan& memory) {
   const std::size_t available = memory::available_memory();
-  return available == 0 || memory.peak() <= available;
+  return available == 0 || memory.host_peak() <= available;
 }
 
 void check_memory(const RunPlan& plan, const MemoryPlan& memory) {
-  const std::size_t available = memory::available_memory();
+  const std::size_t available = available_memory(plan);
   if (available == 0 || memory.needed() <= available) return;
   using memory::readable_bytes;
   std::string parts;
@@ -129,10 +175,11 @@ void check_memory(const RunPlan& plan, const MemoryPlan& memory) {
     parts += fmt::format("\n  {:<26}{:>12}", part.name, readable_bytes(part.bytes));
   }
   const std::string cure = setting_that_fits(plan, available);
-  throw ResourceError(fmt::format("the run needs {} of memory, but only {} are free:{}\n{}",
-                                  readable_bytes(memory.needed()), readable_bytes(available), parts,
-                                  cure.empty() ? "choose a smaller model or a shorter batch.length"
-                                               : fmt::format("it would fit with {}", cure)));
+  throw ResourceError(fmt::format(
+      "the run needs {} of {}, but only {} are free:{}\n{}", readable_bytes(memory.needed()),
+      memory.on_gpu ? "GPU memory" : "memory", readable_bytes(available), parts,
+      cure.empty() ? "choose a smaller model or a shorter batch.length"
+                   : fmt::format("it would fit with {}", cure)));
 }
 
 }  // namespace ovid::training

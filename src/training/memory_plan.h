@@ -14,15 +14,23 @@ struct MemoryPlan {
     std::string name;
     std::size_t bytes = 0;
   };
+  bool on_gpu = false;           // parts and sampling are a GPU's memory, the rest the host's
   std::vector<Part> parts;       // held from start to end
   std::size_t sampling = 0;      // while a sample is generated
+  std::size_t pinned = 0;        // what a GPU's copies go through
   std::size_t snapshot = 0;      // the copy that asynchronous checkpoints are written from
   std::size_t resident() const;  // of all parts
-  // The most at one moment. Without the snapshot a run still works: it then saves synchronously.
-  std::size_t peak() const { return resident() + sampling + snapshot; }
+  // The most at one moment, in the memory that is computed in. Without the snapshot a run still
+  // works: it then saves synchronously.
+  std::size_t peak() const { return needed() + (on_gpu ? 0 : snapshot); }
   std::size_t needed() const { return resident() + sampling; }
+  // The most of the host's memory.
+  std::size_t host_peak() const { return on_gpu ? pinned + snapshot : peak(); }
 };
 MemoryPlan plan_memory(const RunPlan& plan);
+
+// What is free in bytes of the memory that the plan computes in; 0 where unknown.
+std::size_t available_memory(const RunPlan& plan);
 
 // Whether the run saves checkpoints while it trains on, from a copy in memory.
 bool saves_beside_training(const config::RunConfig& config);
@@ -32,8 +40,8 @@ bool saves_beside_training(const config::RunConfig& config);
 // does not say.
 bool has_room_for_peak(const MemoryPlan& memory);
 
-// Throws ResourceError where the machine has clearly less memory than needed; the message has the
-// sizes and the one setting that would help.
+// Throws ResourceError where the GPU, or the machine, has clearly less memory than needed; the
+// message has the sizes and the one setting that would help.
 void check_memory(const RunPlan& plan, const MemoryPlan& memory);
 
 // The setting nearest to the plan's that fits `available` bytes: fewer sequences a pass, then
@@ -41,7 +49,7 @@ void check_memory(const RunPlan& plan, const MemoryPlan& memory);
 std::string setting_that_fits(const RunPlan& plan, std::size_t available);
 
 // The largest divisor of batch.sequences (and of batch.ramp_from) whose passes fit `available`
-// bytes; 1 where none does.
+// bytes; 1 where none does. With 0 available, that is unknown: at most 16.
 std::int64_t largest_micro_batch(const RunPlan& plan, std::size_t available);
 
 }  // namespace ovid::training

@@ -8,7 +8,7 @@ std::vector<checkpoint::NamedTensor> named_tensors(const model::ParameterSet& pa
                                                    const std::string& prefix) {
   std::vector<checkpoint::NamedTensor> all;
   for (const auto& tensor : parameters.tensors())
-    all.push_back({prefix + tensor.description.name, tensor.view});
+    all.push_back({prefix + tensor.description.name, tensor.view, parameters.device()});
   return all;
 }
 
@@ -16,16 +16,23 @@ std::vector<checkpoint::NamedDestination> named_destinations(const model::Parame
                                                              const std::string& prefix) {
   std::vector<checkpoint::NamedDestination> all;
   for (const auto& tensor : parameters.tensors())
-    all.push_back({prefix + tensor.description.name, tensor.view});
+    all.push_back({prefix + tensor.description.name, tensor.view, parameters.device()});
   return all;
 }
 
-LoadedModel load_model(const Path& directory) {
+LoadedModel load_model(const Path& directory, const memory::ComputeTarget& target) {
   const model::ModelConfig config = checkpoint::read_model_config(directory);
   model::check_model_config(config);
   checkpoint::check_parameters(directory, config);
-  LoadedModel loaded{config, model::ParameterSet(config, "weights")};
-  checkpoint::read_parameters(directory, named_destinations(loaded.weights));
+  LoadedModel loaded{config, model::ParameterSet(config, "weights",
+                                                 {.dtype = target.dtype, .device = target.device})};
+  if (target.dtype == kernels::DType::kFloat32) {
+    checkpoint::read_parameters(directory, named_destinations(loaded.weights));
+    return loaded;
+  }
+  const model::ParameterSet exact(config, "weights before they are rounded");
+  checkpoint::read_parameters(directory, named_destinations(exact));
+  model::upload_parameters(exact, loaded.weights, target.threads);
   return loaded;
 }
 

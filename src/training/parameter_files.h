@@ -7,6 +7,7 @@
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/checkpoint/safetensors_writer.h"
 #include "src/core/file.h"
+#include "src/memory/compute_target.h"
 #include "src/model/parameters.h"
 #include "src/tokenizer/tokenizer.h"
 
@@ -25,8 +26,9 @@ struct LoadedModel {
   model::ParameterSet weights;
 };
 
-// Checks the directory against itself before it takes memory. Throws CheckpointError.
-LoadedModel load_model(const Path& directory);
+// In the target's number type, rounded to nearest, on its device. Checks the directory against
+// itself before it takes memory. Throws CheckpointError, ResourceError.
+LoadedModel load_model(const Path& directory, const memory::ComputeTarget& target = {});
 
 // Where the tokenizer of a model directory lies, if it has one.
 std::optional<Path> find_tokenizer(const Path& directory);

@@ -75,18 +75,28 @@ void estimate_time(const RunPlan& plan, RunNeeds& needs) {
   }
 }
 
+const char* number_type(const memory::ComputeTarget& target) {
+  return target.tfloat32 ? "tfloat32" : kernels::name_of(target.dtype);
+}
+
 std::string memory_text(const RunNeeds& needs) {
-  std::string text = "memory\n";
+  std::string text = needs.memory.on_gpu ? "memory of the GPU\n" : "memory\n";
   const auto line = [&](const std::string& name, std::size_t bytes) {
     text += fmt::format("  {:<44}{:>14}{:>18}\n", name, readable_bytes(bytes), bytes);
   };
   for (const MemoryPlan::Part& part : needs.memory.parts) line(part.name, part.bytes);
   if (needs.memory.sampling > 0) line("decoder, while a sample is written", needs.memory.sampling);
+  if (needs.memory.on_gpu) {
+    line("peak", needs.peak_bytes());
+    if (needs.available_bytes > 0) line("free on the GPU", needs.available_bytes);
+    text += "memory of the host\n";
+    line("pinned, for copies", needs.memory.pinned);
+  }
   if (needs.memory.snapshot > 0)
     line("copy that checkpoints are written from", needs.memory.snapshot);
   line("program, libraries, batches", needs.process_bytes);
-  line("peak", needs.peak_bytes());
-  if (needs.available_bytes > 0) line("free on this machine", needs.available_bytes);
+  line("peak", needs.host_peak_bytes());
+  if (needs.host_available_bytes > 0) line("free on this machine", needs.host_available_bytes);
   return text;
 }
 
@@ -97,7 +107,8 @@ std::string verdict(const RunNeeds& needs) {
             (needs.cure.empty() ? "choose a smaller model or a shorter batch.length"
                                 : fmt::format("it would with {}", needs.cure)) +
             "\n";
-  } else if (needs.available_bytes > 0 && needs.peak_bytes() > needs.available_bytes) {
+  } else if (needs.host_available_bytes > 0 &&
+             needs.host_peak_bytes() > needs.host_available_bytes) {
     text += "fits, but not the copy for asynchronous checkpoints: training will wait for saves\n";
   }
   if (!needs.fits_disk()) {
@@ -116,7 +127,8 @@ RunNeeds needs_of(const RunPlan& plan, bool measure_speed) {
   RunNeeds needs;
   needs.parameters = model::parameter_count(plan.model);
   needs.memory = plan_memory(plan);
-  needs.available_bytes = memory::available_memory();
+  needs.available_bytes = available_memory(plan);
+  needs.host_available_bytes = memory::available_memory();
   const std::size_t sets = (c.weight_average.decay > 0 ? 4 : 3);
   needs.checkpoint_bytes = sets * 4 * static_cast<std::size_t>(needs.parameters);
   needs.checkpoints_kept = checkpoints_kept(c);
@@ -132,15 +144,34 @@ RunNeeds needs_of(const RunPlan& plan, bool measure_speed) {
       static_cast<double>(sequences) *
       model::training_operations(plan.model, {.sequences = 1, .length = plan.micro_batch.length})
           .total();
-  if (measure_speed) estimate_time(plan, needs);
+  if (measure_speed && !needs.memory.on_gpu) estimate_time(plan, needs);
   needs.process_bytes = resident_bytes() + loader_bytes(plan) + kRunOverhead;
   if (!needs.fits_memory()) needs.cure = setting_that_fits(plan, needs.available_bytes);
   return needs;
 }
 
+std::vector<std::string> describe_run(const RunPlan& plan, const MemoryPlan& memory) {
+  const model::ModelConfig& m = plan.model;
+  std::vector<std::string> lines = {
+      fmt::format("{} layers, {} heads, width {}, context {}, vocabulary {}: {:.2f}M parameters",
+                  m.layers, m.heads, m.width, m.context_length, m.vocabulary_size,
+                  static_cast<double>(model::parameter_count(m)) * 1e-6),
+      fmt::format("{}, 1 rank, {}; {} of {}, {} sequences a pass; {} training tokens, {} a step",
+                  plan.compute.description, number_type(plan.target()),
+                  readable_bytes(memory.peak()), memory.on_gpu ? "GPU memory" : "memory",
+                  plan.micro_batch.sequences, plan.train->total_tokens(),
+                  plan.config().batch.sequences * plan.micro_batch.length)};
+  if (!plan.compute.reason.empty()) {
+    lines.push_back(fmt::format("no GPU is used: {}", plan.compute.reason));
+  }
+  return lines;
+}
+
 std::string to_text(const RunPlan& plan, const RunNeeds& needs) {
   const model::ModelConfig& m = plan.model;
-  std::string text = fmt::format(
+  std::string text =
+      fmt::format("device\n  {}, {}\n", plan.compute.description, number_type(plan.target()));
+  text += fmt::format(
       "model\n  {} layers, {} heads, width {}, context {}, vocabulary {}: {} parameters\n"
       "  passes of {} sequences of {} tokens; recomputation: {}\n",
       m.layers, m.heads, m.width, m.context_length, m.vocabulary_size, needs.parameters,
@@ -160,12 +191,13 @@ std::string to_text(const RunPlan& plan, const RunNeeds& needs) {
         "time on this machine, {} threads, measured now\n  {:.3g} s a step, {:.0f} tokens/s, "
         "{:.0f} "
         "GFLOP/s\n  about {} of training and {} of validation (repetitions differed by {:.0f} %)\n",
-        plan.threads, needs.step_seconds,
+        plan.target().threads, needs.step_seconds,
         static_cast<double>(needs.tokens_a_step) / needs.step_seconds,
         needs.flops / needs.training_seconds * 1e-9,
         metrics::format_duration(needs.training_seconds),
         metrics::format_duration(total - needs.training_seconds), 100 * needs.speed->spread);
   }
+  if (needs.memory.on_gpu) text += "time\n  unknown: Ovid has not measured this GPU\n";
   return text + verdict(needs);
 }
 
@@ -178,7 +210,10 @@ std::string to_json(const RunPlan& plan, const RunNeeds& needs) {
                          {"arenas", arenas},
                          {"sampling_bytes", needs.memory.sampling},
                          {"snapshot_bytes", needs.memory.snapshot},
+                         {"pinned_bytes", needs.memory.pinned},
+                         {"on_gpu", needs.memory.on_gpu},
                          {"process_bytes", needs.process_bytes},
+                         {"host_peak_bytes", needs.host_peak_bytes()},
                          {"peak_bytes", needs.peak_bytes()},
                          {"available_bytes", needs.available_bytes},
                          {"checkpoint_bytes", needs.checkpoint_bytes},

@@ -54,19 +54,19 @@ void report_profile(const RunPlan& plan, const kernels::OpProfile& profile) {
             [](const Entry& a, const Entry& b) { return a.seconds > b.seconds; });
   double total = 0;
   for (const Entry& entry : entries) total += entry.seconds;
-  const auto peak = kernels::cpu::measure_machine_peak(plan.threads);
+  const auto peak = kernels::cpu::measure_machine_peak(plan.target().threads);
   std::string table = fmt::format(
       "time by op, {:.2f} s in all; the machine's limit with {} threads: {:.0f} GFLOP/s, {:.0f} "
       "GB/s\n{:<28}{:<20}{:>8}{:>11}{:>8}{:>10}{:>9}{:>9}\n",
-      total, plan.threads, peak.flops_per_second * 1e-9, peak.bytes_per_second * 1e-9, "op",
-      "shape", "calls", "ms a call", "% time", "GFLOP/s", "GB/s", "% limit");
+      total, plan.target().threads, peak.flops_per_second * 1e-9, peak.bytes_per_second * 1e-9,
+      "op", "shape", "calls", "ms a call", "% time", "GFLOP/s", "GB/s", "% limit");
   nlohmann::json ops = nlohmann::json::array();
   for (const Entry& entry : entries) {
     table += line_of(entry, total, peak);
     ops.push_back(json_of(entry, peak));
   }
   log::info(table);
-  const nlohmann::json json = {{"threads", plan.threads},
+  const nlohmann::json json = {{"threads", plan.target().threads},
                                {"peak_flops_per_second", peak.flops_per_second},
                                {"peak_bytes_per_second", peak.bytes_per_second},
                                {"seconds", total},

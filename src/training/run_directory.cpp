@@ -1,5 +1,6 @@
 #include "src/training/run_directory.h"
 
+#include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/instruction_set.h"
+#include "kernels/cuda/device.h"
 #include "src/core/version.h"
 
 namespace ovid::training {
@@ -44,21 +46,33 @@ void write_choices(const RunDirectory& directory, const RunChoices& choices) {
 std::string environment_json(const RunPlan& plan) {
   utsname system{};
   ::uname(&system);
-  const nlohmann::json json = {
+  nlohmann::json json = {
       {"ovid_version", kVersion},
       {"build_type", kBuildType},
       {"compiler", kCompiler},
       {"device", "cpu"},
+      {"computes_in", kernels::name_of(plan.target().dtype)},
       {"processor", processor_name()},
       {"instruction_set", kernels::cpu::instruction_set()},
       {"matrix_products", kernels::cpu::gemm_library()},
-      {"threads", plan.threads},
+      {"threads", plan.target().threads},
       {"ranks", 1},
       {"micro_sequences", plan.micro_batch.sequences},
       {"system", std::string(system.sysname) + " " + system.release},
       {"host", system.nodename},
       {"seed", plan.config().run.seed},
   };
+  if (plan.target().device != nullptr) {
+    const kernels::cuda::DeviceProperties& p = plan.target().device->properties();
+    json["device"] = "cuda";
+    json["gpu"] = {{"name", p.name},
+                   {"index", p.index},
+                   {"compute_capability", fmt::format("{}.{}", p.major, p.minor)},
+                   {"memory_bytes", p.memory_bytes},
+                   {"driver", p.driver_version},
+                   {"cuda_runtime", p.runtime_version},
+                   {"cublas", p.cublas_version}};
+  }
   return json.dump(2) + "\n";
 }
 

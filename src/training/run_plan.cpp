@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include "kernels/cpu/parallel_for.h"
+#include <algorithm>
+
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/core/error.h"
 #include "src/data/dataset_description.h"
 #include "src/memory/arena.h"
-#include "src/memory/machine_memory.h"
 #include "src/model/model.h"
 #include "src/tokenizer/tokenizer.h"
 #include "src/training/memory_plan.h"
@@ -21,10 +21,6 @@ void refuse_what_is_absent(const config::RunConfig& c) {
   const auto refuse = [](const std::string& setting, const std::string& cure) {
     throw UsageError(fmt::format("this version of Ovid has no {}: {}", setting, cure));
   };
-  if (c.device.kind == config::DeviceKindChoice::kCuda)
-    refuse("CUDA backend", "use device.kind: cpu or auto");
-  if (c.precision != config::Precision::kFloat32)
-    refuse("bfloat16 training", "use precision: float32");
   if (c.distributed.zero_stage != 0) refuse("ZeRO stages", "use distributed.zero_stage: 0");
   if (c.distributed.reduction != config::ReductionOrder::kFast) {
     refuse("canonical reduction", "use distributed.reduction: fast");
@@ -127,6 +123,49 @@ void check_same_tokenizer(const data::TokenMixture& mixture,
   }
 }
 
+kernels::DType dtype_of(config::Precision precision) {
+  switch (precision) {
+    case config::Precision::kBfloat16:
+      return kernels::DType::kBfloat16;
+    case config::Precision::kFloat16:
+      return kernels::DType::kFloat16;
+    case config::Precision::kFloat32:
+    case config::Precision::kTfloat32:
+      break;
+  }
+  return kernels::DType::kFloat32;
+}
+
+memory::DeviceRequest request_of(config::DeviceKindChoice kind) {
+  switch (kind) {
+    case config::DeviceKindChoice::kCpu:
+      return memory::DeviceRequest::kCpu;
+    case config::DeviceKindChoice::kCuda:
+      return memory::DeviceRequest::kCuda;
+    case config::DeviceKindChoice::kAuto:
+      break;
+  }
+  return memory::DeviceRequest::kAuto;
+}
+
+memory::OpenTarget choose_target(const config::RunConfig& c, DeviceUse use) {
+  const memory::TargetRequest request{.device = request_of(c.device.kind),
+                                      .index = c.device.index,
+                                      .threads = c.device.threads,
+                                      .dtype = dtype_of(c.precision)};
+  memory::OpenTarget open =
+      use == DeviceUse::kOpen ? memory::open_target(request) : memory::plan_target(request);
+  if (c.precision == config::Precision::kTfloat32) {
+    if (open.target.kind == kernels::DeviceKind::kCpu) {
+      throw UsageError(
+          "precision: tfloat32 is computed by GPUs only, and this run is on the CPU; "
+          "use precision: float32");
+    }
+    open.target.tfloat32 = true;
+  }
+  return open;
+}
+
 // `auto`: what an earlier part of the run chose, since another split would change its bits; else
 // what fits nine tenths of the free memory.
 std::int64_t choose_micro_batch(const RunPlan& plan) {
@@ -134,18 +173,18 @@ std::int64_t choose_micro_batch(const RunPlan& plan) {
   const auto earlier = read_choices(RunDirectory{plan.directory}).micro_sequences;
   if (earlier && batch.sequences % *earlier == 0 && batch.ramp_from % *earlier == 0)
     return *earlier;
-  return largest_micro_batch(plan, memory::available_memory() / 10 * 9);
+  return largest_micro_batch(plan, available_memory(plan) / 10 * 9);
 }
 
 }  // namespace
 
-RunPlan make_run_plan(config::LoadedConfig loaded) {
+RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use) {
   RunPlan plan;
   plan.loaded = std::move(loaded);
   const config::RunConfig& c = plan.config();
   refuse_what_is_absent(c);
   plan.directory = Path(c.run.directory) / c.run.name;
-  plan.threads = c.device.threads > 0 ? c.device.threads : kernels::cpu::available_threads();
+  plan.compute = choose_target(c, use);
   plan.model = model_of(plan.loaded);
   plan.train = std::make_unique<data::TokenMixture>(c.data.train, c.data.weights);
   const auto description = data::describe_dataset_of(first_shard(*plan.train));
@@ -182,6 +221,21 @@ model::Keep RunPlan::keep() const {
       break;
   }
   return model::Keep::kForBackward;
+}
+
+model::ParameterStorage RunPlan::gradient_storage(const model::BatchShape& pass) const {
+  const config::BatchSection& batch = config().batch;
+  model::ParameterStorage storage{.dtype = target().dtype};
+  if (batch.sequences > pass.sequences) {
+    storage.dtype = kernels::DType::kFloat32;
+  } else if (model::head_chunk_rows(model, pass.rows()) < pass.rows()) {
+    storage.head_dtype = kernels::DType::kFloat32;
+  }
+  return storage;
+}
+
+std::int64_t RunPlan::positions_of_step() const {
+  return std::max(config().batch.sequences, micro_batch.sequences) * micro_batch.length;
 }
 
 }  // namespace ovid::training

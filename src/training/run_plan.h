@@ -4,12 +4,13 @@
 #include <optional>
 #include <string>
 
-#include "kernels/common/execution_context.h"
 #include "src/config/config.h"
 #include "src/data/dataset.h"
 #include "src/data/token_mixture.h"
+#include "src/memory/open_target.h"
 #include "src/model/activations.h"
 #include "src/model/model_config.h"
+#include "src/model/parameters.h"
 
 namespace ovid::training {
 
@@ -20,19 +21,32 @@ struct RunPlan {
   Path directory;  // run.directory / run.name
   model::ModelConfig model;
   model::BatchShape micro_batch;
-  kernels::DeviceKind device = kernels::DeviceKind::kCpu;
-  int threads = 1;
+  memory::OpenTarget compute;  // where, and in which numbers; opened unless only a plan is wanted
   std::optional<std::string> tokenizer;  // for Tokenizer::load
   std::unique_ptr<data::TokenMixture> train;
   std::string data_fingerprint;                    // of train
   std::unique_ptr<data::TokenDataset> validation;  // null: none
 
   const config::RunConfig& config() const { return loaded.values; }
+  const memory::ComputeTarget& target() const { return compute.target; }
   model::Keep keep() const;  // by config().recompute
+  // Whether products read a 16-bit copy of the weights.
+  bool rounds_weights() const { return target().dtype != kernels::DType::kFloat32; }
+  bool averages_weights() const { return config().weight_average.decay > 0; }
+  // The number types of the gradients: float32 where a step adds to one several times, in
+  // micro-batches or in the head's chunks of rows; else that of the target, which halves their
+  // bytes.
+  model::ParameterStorage gradient_storage() const { return gradient_storage(micro_batch); }
+  model::ParameterStorage gradient_storage(const model::BatchShape& pass) const;
+  std::int64_t positions_of_step() const;  // tokens of the largest step
 };
 
+// Whether a plan opens its device: a run does; for planning, a device that is not there is planned
+// for all the same.
+enum class DeviceUse { kOpen, kPlanOnly };
+
 // Throws UsageError (settings that contradict each other or that this version lacks), DataError
-// (data), CheckpointError (initialize_from).
-RunPlan make_run_plan(config::LoadedConfig loaded);
+// (data), CheckpointError (initialize_from), ResourceError (the device).
+RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use = DeviceUse::kOpen);
 
 }  // namespace ovid::training

@@ -17,7 +17,10 @@ namespace {
 
 metrics::ProgressOptions progress_options(const RunPlan& plan) {
   metrics::ProgressOptions options = metrics::standard_error_progress(plan.config().training.steps);
-  options.peak_flops_per_second = kernels::cpu::measure_peak_flops(plan.threads, 0.05);
+  // A GPU's peak would take a measurement of its own; the share of it is then not shown.
+  if (plan.target().kind == kernels::DeviceKind::kCpu) {
+    options.peak_flops_per_second = kernels::cpu::measure_peak_flops(plan.target().threads, 0.05);
+  }
   return options;
 }
 

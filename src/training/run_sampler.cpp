@@ -18,7 +18,7 @@ std::string sample_text(const RunPlan& plan, const model::ParameterSet& weights,
   const auto samples = generation::generate(
       plan.model, weights.views(), prompt,
       {.sampling = {.seed = plan.config().run.seed}, .max_new_tokens = settings.tokens},
-      plan.device, plan.threads);
+      plan.target());
   std::string text;
   if (tokenizer == nullptr) {
     for (const std::int32_t token : samples.front().tokens) text += fmt::format("{} ", token);

@@ -33,8 +33,8 @@ class Part {
                memory::measure([&](memory::Arena& arena) { lay_out(arena, plan.keep()); })),
         activations_(model::lay_out_activations(arena_, config_, batch, plan.keep())),
         d_(model::lay_out_activation_gradients(arena_, config_, batch)),
-        execution_(plan.device, plan.threads,
-                   model::measure_scratch(config_, batch, plan.device, plan.threads, plan.keep())),
+        execution_(nullptr, plan.target().threads,
+                   model::measure_scratch(config_, batch, plan.target(), plan.keep())),
         tokens_(static_cast<std::size_t>(batch.rows())) {
     model::initialise(weights_, config_, 1);
     std::iota(tokens_.begin(), tokens_.end(), 0);
@@ -99,14 +99,16 @@ Times time_update(const RunPlan& plan, std::int64_t vocabulary) {
   model::ParameterSet weights(config, "weights of the estimate"),
       gradients(config, "gradients of the estimate");
   optimizer::AdamWOptimizer adamw(config, {});
-  memory::Execution execution(plan.device, plan.threads, std::size_t{1} << 20);
+  memory::Execution execution(nullptr, plan.target().threads, std::size_t{1} << 20);
   Times times;
   const double scale = static_cast<double>(model::parameter_count(plan.model)) /
                        static_cast<double>(model::parameter_count(config));
   for (int i = 0; i <= kRepetitions; ++i) {
     const double seconds = seconds_of([&] {
-      const double norm = adamw.gradient_norm(execution.context(), gradients);
-      adamw.update(execution.context(), weights, gradients, norm, 1e-4, i + 1);
+      adamw.measure_gradients(execution.context(), gradients);
+      adamw.update(
+          execution.context(),
+          {.weights = weights, .gradients = gradients, .learning_rate = 1e-4, .step = i + 1});
     });
     if (i > 0) times.seconds.push_back(scale * seconds);  // the first touches the memory
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <optional>
 
 #include "kernels/common/op_profile.h"
@@ -16,11 +17,12 @@
 #include "src/training/batch_size.h"
 #include "src/training/checkpoint_keeper.h"
 #include "src/training/memory_plan.h"
-#include "src/training/parameter_files.h"
+#include "src/training/plan_report.h"
 #include "src/training/profile_report.h"
 #include "src/training/run_directory.h"
 #include "src/training/run_recorder.h"
 #include "src/training/run_sampler.h"
+#include "src/training/run_tensors.h"
 #include "src/training/stop_signal.h"
 #include "src/training/training_state.h"
 #include "src/training/training_step.h"
@@ -77,7 +79,7 @@ class Trainer {
           "folder away, or choose another run.name, to start again",
           directory_.root.string()));
     } else {
-      start();
+      start_tensors(plan_, step_);
     }
     guard_.emplace(guard_settings(config_.guard), state_.guard);
     log::open_file(directory_.log());
@@ -88,7 +90,7 @@ class Trainer {
       write_choices(directory_, {.micro_sequences = plan_.micro_batch.sequences});
     if (tokenizer_) tokenizer_->save(directory_.tokenizer());
     keeper_.emplace(plan_, found ? std::optional(found->step) : std::nullopt);
-    describe();
+    for (const std::string& line : describe_run(plan_, memory_)) log::info(line);
   }
 
   ExitCode loop(kernels::OpProfile* profile) {
@@ -178,50 +180,15 @@ class Trainer {
     return false;
   }
 
-  void start() {
-    model::initialise(step_.weights(), plan_.model, config_.run.seed);
-    if (config_.initialize_from) {
-      checkpoint::read_parameters(*config_.initialize_from, named_destinations(step_.weights()));
-      log::info(fmt::format("starting from the weights of {}", *config_.initialize_from));
-    }
-    if (step_.average() != nullptr) step_.average()->copy_from(step_.weights());
-  }
-
   void resume(const checkpoint::FoundCheckpoint& found) {
     TrainingState saved =
         training_state_from_json(found.state_json, (found.path / "state.json").string());
     check_continues(saved, state_, directory_.root.string());
-    checkpoint::load_parameters(found.path, named_destinations(step_.weights()));
-    auto moments = named_destinations(step_.optimizer().first_moment(), "exp_avg.");
-    for (auto& d : named_destinations(step_.optimizer().second_moment(), "exp_avg_sq."))
-      moments.push_back(d);
-    checkpoint::load_optimizer(found.path, moments);
-    if (step_.average() != nullptr) resume_average(found.path);
+    resume_tensors(plan_, found.path, saved.last_update, step_);
+    if (saved.loss_scale) step_.loss_scale() = *saved.loss_scale;
     saved.model = state_.model;  // dropout may change from one part of a run to the next
     state_ = saved;
     if (in_doubt()) resumed_in_doubt_ = state_.step;
-  }
-
-  void resume_average(const Path& path) {
-    if (checkpoint::has_average(path)) {
-      checkpoint::load_average(path, named_destinations(*step_.average()));
-      return;
-    }
-    step_.average()->copy_from(step_.weights());
-    log::warning(
-        fmt::format("{} holds no average of the weights: it begins anew from them", path.string()));
-  }
-
-  void describe() const {
-    log::info(
-        fmt::format("{} layers, {} heads, width {}, context {}, vocabulary {}: {:.2f}M parameters",
-                    plan_.model.layers, plan_.model.heads, plan_.model.width,
-                    plan_.model.context_length, plan_.model.vocabulary_size,
-                    static_cast<double>(model::parameter_count(plan_.model)) * 1e-6));
-    log::info(fmt::format(
-        "CPU, {} threads, 1 rank; {} of memory, {} sequences a pass; {} training tokens, {} a step",
-        plan_.threads, memory::readable_bytes(memory_.peak()), plan_.micro_batch.sequences,
-        plan_.train->total_tokens(), config_.batch.sequences * plan_.micro_batch.length));
   }
 
   void take_step(data::TokenLoader& loader) {
@@ -229,12 +196,14 @@ class Trainer {
         batch_sequences(config_.batch, plan_.micro_batch.sequences, state_.step);
     const data::TokenBatch& batch = loader.next(sequences);
     StepReport report = step_.compute_gradients(batch, state_.sequences_consumed, state_.step);
-    const std::string doubt = guard_->judge(report.loss, report.gradient_norm);
-    if (doubt.empty()) {
+    const bool overflow = halved_loss_scale(report);
+    const std::string doubt = overflow ? "" : guard_->judge(report.loss, report.gradient_norm);
+    if (doubt.empty() && !overflow) {
       // A checkpoint waits for this: that the weights of the step before give a loss that can be
       // believed. Saved right after their update, a wreck would push out the last good one.
       if (save_is_due_) save();
       step_.update(report, state_.step);
+      state_.last_update = state_.step + 1;
     }
     ++state_.step;
     state_.sequences_consumed = loader.cursor();
@@ -242,7 +211,30 @@ class Trainer {
     state_.guard = guard_->state();
     last_loss_ = report.loss;
     recorder_->step(report, state_);
+    if (overflow) tell_overflow();
     if (!doubt.empty()) skipped(doubt);
+  }
+
+  // Whether float16 gradients overflowed and a smaller loss scale may cure that: the update is left
+  // out, and the guard, which watches the run and not the number type, hears nothing of it.
+  bool halved_loss_scale(const StepReport& report) {
+    if (plan_.target().dtype != kernels::DType::kFloat16) return false;
+    const bool finite = std::isfinite(report.gradient_norm);
+    bool halved = false;
+    if (finite) {
+      step_.loss_scale().note_good();
+    } else {
+      halved = std::isfinite(report.loss) && step_.loss_scale().note_overflow();
+    }
+    state_.loss_scale = step_.loss_scale();
+    return halved;
+  }
+
+  void tell_overflow() {
+    recorder_->event(state_, "loss_scale",
+                     fmt::format("step {}: gradients overflowed float16: update left out, the loss "
+                                 "scale is now {}",
+                                 state_.step, state_.loss_scale->value));
   }
 
   void skipped(const std::string& doubt) {
@@ -276,11 +268,11 @@ class Trainer {
   }
 
   void validate() {
-    const auto sum = validation_loss(step_.weights());
+    const auto sum = validation_loss(step_.compute_weights());
     if (!sum) return;
     ValidationReport report{.loss = sum->mean(), .average_loss = {}, .tokens = sum->targets};
     if (step_.average() != nullptr) {
-      const auto average = validation_loss(*step_.average());
+      const auto average = validation_loss(step_.compute_average());
       if (!average) return;
       report.average_loss = average->mean();
     }
@@ -295,7 +287,7 @@ class Trainer {
 
   void sample() {
     const model::ParameterSet& weights =
-        step_.average() != nullptr ? *step_.average() : step_.weights();
+        step_.average() != nullptr ? step_.compute_average() : step_.compute_weights();
     recorder_->sample(sample_text(plan_, weights, tokenizer_ ? &*tokenizer_ : nullptr), state_);
   }
 
@@ -305,18 +297,9 @@ class Trainer {
       state_.best_validation_loss = newest_validation_;
       state_.best_step = state_.step;
     }
-    checkpoint::CheckpointContent content;
-    content.config = plan_.model;
+    checkpoint::CheckpointContent content = content_of(plan_, step_);
     if (tokenizer_) content.end_of_text = tokenizer_->end_of_text();
-    content.parameters = named_tensors(step_.weights());
-    if (step_.average() != nullptr) content.average = named_tensors(*step_.average());
-    content.optimizer = named_tensors(step_.optimizer().first_moment(), "exp_avg.");
-    for (auto& tensor : named_tensors(step_.optimizer().second_moment(), "exp_avg_sq.")) {
-      content.optimizer.push_back(tensor);
-    }
     content.state_json = to_json(state_);
-    content.texts = {{"config.yaml", plan_.loaded.resolved_yaml},
-                     {"environment.json", environment_json(plan_)}};
     content.metadata = {{"ranks", "1"}};
     if (tokenizer_) content.tokenizer = directory_.tokenizer();
     return content;
@@ -386,6 +369,11 @@ class Trainer {
 }  // namespace
 
 ExitCode train(RunPlan plan, const TrainSettings& settings) {
+  if (settings.profile && plan.target().kind == kernels::DeviceKind::kCuda) {
+    throw UsageError(
+        "--profile times the CPU's ops; a GPU's are seen with `nsys profile ovid train ...`, whose "
+        "timeline shows forward and backward, gradient norm and update by name");
+  }
   const MemoryPlan memory = plan_memory(plan);
   check_memory(plan, memory);
   Trainer trainer(plan, memory, has_room_for_peak(memory));

@@ -89,6 +89,20 @@ ValidationProgress validations_from(const Json& json) {
           .without_improvement = count(json, "without_improvement")};
 }
 
+Json loss_scale_json(const LossScale& scale) {
+  return {{"value", scale.value}, {"good_steps", scale.good_steps}};
+}
+
+LossScale loss_scale_from(const Json& json) {
+  const LossScale scale{.value = json.at("value"), .good_steps = count(json, "good_steps")};
+  // A hostile one would turn every gradient into zero or infinity.
+  if (!(scale.value >= LossScale::kLeast && scale.value <= LossScale::kMost) ||
+      scale.good_steps < 0) {
+    throw NotWhole{"loss_scale"};
+  }
+  return scale;
+}
+
 }  // namespace
 
 std::string to_json(const TrainingState& s) {
@@ -100,6 +114,7 @@ std::string to_json(const TrainingState& s) {
                {"best_step", nullptr},
                {"guard", guard_json(s.guard)},
                {"validations", validations_json(s.validations)},
+               {"last_update", s.last_update},
                {"seed", s.seed},
                {"data_fingerprint", s.data_fingerprint},
                {"order", name_of(s.order)},
@@ -107,6 +122,7 @@ std::string to_json(const TrainingState& s) {
                {"model", model_json(s.model)}};
   if (s.best_validation_loss) json["best_validation_loss"] = *s.best_validation_loss;
   if (s.best_step) json["best_step"] = *s.best_step;
+  if (s.loss_scale) json["loss_scale"] = loss_scale_json(*s.loss_scale);
   return json.dump(2) + "\n";
 }
 
@@ -128,13 +144,16 @@ TrainingState training_state_from_json(const std::string& text, const std::strin
     // Checkpoints of version 1.0 have neither: they begin with empty windows.
     if (json.contains("guard")) s.guard = guard_from(json.at("guard"));
     if (json.contains("validations")) s.validations = validations_from(json.at("validations"));
+    // Those of version 1.0 and 1.1 were made in float32, which needs neither.
+    s.last_update = json.contains("last_update") ? count(json, "last_update") : s.step;
+    if (json.contains("loss_scale")) s.loss_scale = loss_scale_from(json.at("loss_scale"));
     s.seed = whole<std::uint64_t>(json, "seed");
     s.data_fingerprint = json.at("data_fingerprint");
     s.order = json.at("order") == "shuffled" ? data::SequenceOrder::kShuffled
                                              : data::SequenceOrder::kSequential;
     s.length = count(json, "length");
     s.model = model_from(json.at("model"));
-    if (s.step < 0 || s.sequences_consumed < 0 || s.tokens < 0) {
+    if (s.step < 0 || s.sequences_consumed < 0 || s.tokens < 0 || s.last_update < 0) {
       throw CheckpointError(
           fmt::format("{} counts less than nothing: step {}, sequences {}, tokens {}", source,
                       s.step, s.sequences_consumed, s.tokens));

@@ -7,6 +7,7 @@
 #include "src/data/sequence_order.h"
 #include "src/model/model_config.h"
 #include "src/training/early_stopping.h"
+#include "src/training/loss_scale.h"
 #include "src/training/step_guard.h"
 
 namespace ovid::training {
@@ -21,6 +22,10 @@ struct TrainingState {
   std::optional<std::int64_t> best_step;       // that checkpoint's step
   GuardState guard;
   ValidationProgress validations;
+  // The step of the last update that was not skipped: what a 16-bit copy of the weights was rounded
+  // by. 0: there was none.
+  std::int64_t last_update = 0;
+  std::optional<LossScale> loss_scale;  // of float16; nothing: another precision
   // What a resumed run must share with the one that wrote this, or the order of its data would
   // change.
   std::uint64_t seed = 0;

@@ -51,7 +51,7 @@ bool begins_with(const std::string& text, const std::string& start) {
 
 bool is_op(const std::string& module) {
   return begins_with(module, "kernels/") && module != "kernels/common" && module != "kernels/cpu" &&
-         module != "kernels/cuda";
+         module != "kernels/cuda" && module != "kernels/cuda_backend";
 }
 
 void find_cycles(const ModuleGraph& graph, const std::string& module,

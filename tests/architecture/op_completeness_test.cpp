@@ -10,10 +10,11 @@ namespace {
 void write_complete_op(const TemporaryDirectory& root) {
   for (const char* file :
        {"kernels/gelu/gelu.h", "kernels/gelu/gelu.cpp", "kernels/gelu/gelu_reference.h",
-        "kernels/gelu/gelu_cpu.cpp", "kernels/common/view.h", "tests/kernels/gelu_test.cpp"}) {
+        "kernels/gelu/gelu_cpu.cpp", "kernels/gelu/gelu_cuda.cu", "kernels/common/view.h",
+        "tests/kernels/gelu_test.cpp"}) {
     write_text(root.path(), file, "");
   }
-  write_text(root.path(), "kernels/cuda/absent.cpp", "#include \"kernels/gelu/gelu.h\"\n");
+  write_text(root.path(), "kernels/cuda_backend/backend.h", "#include \"kernels/gelu/gelu.h\"\n");
   write_text(root.path(), "kernels/README.md", "| op | formula |\n|---|---|\n| `gelu` | tanh |\n");
 }
 
@@ -24,11 +25,11 @@ TEST_CASE("every op folder is complete", "[architecture]") {
   expect_none(problems);
 }
 
-TEST_CASE("a complete op has no problems, with or without its own CUDA source", "[architecture]") {
+TEST_CASE("a complete op has no problems, and may have several CUDA sources", "[architecture]") {
   const TemporaryDirectory root;
   write_complete_op(root);
   CHECK(check_op_folders(root.path()).empty());
-  std::filesystem::remove(root / "kernels/cuda/absent.cpp");
+  std::filesystem::remove(root / "kernels/gelu/gelu_cuda.cu");
   CHECK(check_op_folders(root.path()).size() == 1);
   write_text(root.path(), "kernels/gelu/gelu_cuda_rows.cu", "");
   CHECK(check_op_folders(root.path()).empty());
@@ -40,6 +41,9 @@ TEST_CASE("each missing piece of an op is named", "[architecture]") {
       {"kernels/gelu/gelu.cpp", "kernels/gelu has no gelu.cpp"},
       {"kernels/gelu/gelu_reference.h", "kernels/gelu has no gelu_reference.h"},
       {"kernels/gelu/gelu_cpu.cpp", "kernels/gelu has no gelu_cpu.cpp"},
+      {"kernels/gelu/gelu_cuda.cu", "kernels/gelu has no gelu_cuda.cu"},
+      {"kernels/cuda_backend/backend.h",
+       "kernels/gelu has no entry in kernels/cuda_backend/backend.h"},
       {"tests/kernels/gelu_test.cpp", "kernels/gelu has no tests/kernels/gelu_test.cpp"},
       {"kernels/README.md", "kernels/gelu has no row in the table of kernels/README.md"},
   }));
@@ -51,10 +55,10 @@ TEST_CASE("each missing piece of an op is named", "[architecture]") {
   CHECK(problems[0] == message);
 }
 
-TEST_CASE("an op that nothing but its folder announces lacks all seven pieces", "[architecture]") {
+TEST_CASE("an op that nothing but its folder announces lacks all eight pieces", "[architecture]") {
   const TemporaryDirectory root;
   std::filesystem::create_directories(root / "kernels/rotary");
-  CHECK(check_op_folders(root.path()).size() == 7);
+  CHECK(check_op_folders(root.path()).size() == 8);
 }
 
 }  // namespace ovid::test

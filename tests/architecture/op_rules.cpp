@@ -17,9 +17,9 @@ bool has_cuda_source(const fs::path& folder, const std::string& op) {
   return false;
 }
 
-// absent.cpp includes the op's header exactly when it defines the op's entries.
-bool has_absent_entry(const fs::path& root, const std::string& op) {
-  const fs::path path = root / "kernels/cuda/absent.cpp";
+// The table of the CUDA module includes the op's header exactly when it has the op's entries.
+bool has_backend_entry(const fs::path& root, const std::string& op) {
+  const fs::path path = root / "kernels/cuda_backend/backend.h";
   if (!fs::is_regular_file(path)) return false;
   return text_of(path).find("#include \"kernels/" + op + "/") != std::string::npos;
 }
@@ -46,16 +46,16 @@ Problems check_op_folders(const fs::path& root) {
   std::sort(folders.begin(), folders.end());
   for (const fs::path& folder : folders) {
     const std::string op = folder.filename().string();
-    if (op == "common" || op == "cpu" || op == "cuda") continue;
+    if (op == "common" || op == "cpu" || op == "cuda" || op == "cuda_backend") continue;
     const std::string place = "kernels/" + op;
     for (const char* ending : {".h", ".cpp", "_reference.h", "_cpu.cpp"}) {
       if (!fs::is_regular_file(folder / (op + ending))) {
         problems.push_back(place + " has no " + op + ending);
       }
     }
-    if (!has_cuda_source(folder, op) && !has_absent_entry(root, op)) {
-      problems.push_back(place + " has neither " + op +
-                         "_cuda.cu nor an entry in kernels/cuda/absent.cpp");
+    if (!has_cuda_source(folder, op)) problems.push_back(place + " has no " + op + "_cuda.cu");
+    if (!has_backend_entry(root, op)) {
+      problems.push_back(place + " has no entry in kernels/cuda_backend/backend.h");
     }
     if (!fs::is_regular_file(root / "tests/kernels" / (op + "_test.cpp"))) {
       problems.push_back(place + " has no tests/kernels/" + op + "_test.cpp");

@@ -58,7 +58,7 @@ TEST_CASE("a config that names only its data has the documented defaults", "[con
 TEST_CASE("every key of a full config is read", "[config]") {
   const RunConfig c = values_of(R"(
 run:        {name: demo-2, directory: /scratch/runs, seed: 9007199254740991}
-device:     {kind: cpu, threads: 4}
+device:     {kind: cpu, index: 1, threads: 4}
 precision:  bfloat16
 model:      {layers: 2, heads: 3, width: 96, context_length: 64,
              vocabulary_size: 257, tied_head: false, dropout: 0.25}
@@ -82,7 +82,7 @@ recompute:  block
 distributed: {zero_stage: 3, reduction: canonical}
 )");
   CHECK(c.run == RunSection{"demo-2", "/scratch/runs", 9007199254740991u});
-  CHECK(c.device == DeviceSection{DeviceKindChoice::kCpu, 4});
+  CHECK(c.device == DeviceSection{DeviceKindChoice::kCpu, 1, 4});
   CHECK(c.precision == Precision::kBfloat16);
   CHECK(c.model == ModelSection{std::nullopt, 2, 3, 96, 64, 257, false, 0.25});
   CHECK(c.data ==

@@ -85,8 +85,9 @@ TEST_CASE("what a config gets wrong is told before anything is written", "[e2e]"
   };
   for (const Case& c : std::vector<Case>{
            {{"optimizer.learning_rat=1"}, 2, "learning_rate"},
-           {{"device.kind=cuda"}, 2, "CUDA"},
-           {{"precision=bfloat16"}, 2, "float32"},
+           {{"device.kind=cuda", "device.index=1000"}, 6, "CUDA"},
+           {{"device.kind=cpu", "precision=bfloat16"}, 2, "float32"},
+           {{"device.kind=cpu", "precision=tfloat32"}, 2, "float32"},
            {{"model.vocabulary_size=100"}, 2, "257"},
            {{"data.train=[absent_*.bin]"}, 3, "absent_*.bin"},
            {{"initialize_from=absent"}, 4, "absent"},

@@ -36,9 +36,8 @@ LossSum evaluate(const std::string& shard, std::int64_t sequences, std::int64_t 
   };
   memory::Arena arena("activations", memory::measure(lay_out));
   const model::Activations activations = lay_out(arena);
-  memory::Execution execution(
-      kernels::DeviceKind::kCpu, 1,
-      model::measure_scratch(kConfig, batch, kernels::DeviceKind::kCpu, 1, model::Keep::kNothing));
+  memory::Execution execution(nullptr, 1,
+                              model::measure_scratch(kConfig, batch, {}, model::Keep::kNothing));
   const data::TokenDataset dataset({shard});
   int calls = 0;
   return evaluate_loss(execution.context(), {.config = kConfig,

@@ -45,9 +45,8 @@ std::vector<float> forward_logits(const model::ParameterSet& weights,
   };
   memory::Arena arena("activations", memory::measure(lay_out));
   const model::Activations activations = lay_out(arena);
-  memory::Execution execution(
-      DeviceKind::kCpu, 1,
-      model::measure_scratch(kConfig, batch, DeviceKind::kCpu, 1, model::Keep::kNothing));
+  memory::Execution execution(nullptr, 1,
+                              model::measure_scratch(kConfig, batch, {}, model::Keep::kNothing));
   const model::ConstView view(tokens.data(), DType::kInt32, Shape{1, batch.length});
   const model::ModelPass pass{
       .config = kConfig, .weights = weights.views(), .tokens = view, .activations = activations};
@@ -69,7 +68,7 @@ TEST_CASE("decoding with a cache gives the logits of the whole forward pass", "[
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * 7 % 37);
   const std::vector<float> expected = forward_logits(*weights, tokens);
 
-  Decoder decoder(kConfig, weights->views(), 1, DeviceKind::kCpu, 1);
+  Decoder decoder(kConfig, weights->views(), 1, {.threads = 1});
   // Five at once, then one by one: both ways to fill the cache.
   for (std::size_t first = 0; first < tokens.size();) {
     const std::size_t count = first == 0 ? 5 : 1;
@@ -95,14 +94,13 @@ TEST_CASE("a sample is the same alone, in any batch, and on any number of thread
           "[generation]") {
   const auto weights = random_weights();
   const std::vector<std::int32_t> prompt{1, 2, 3};
-  const auto together =
-      generate(kConfig, weights->views(), prompt, settings(11), DeviceKind::kCpu, 1);
+  const auto together = generate(kConfig, weights->views(), prompt, settings(11), {.threads = 1});
   REQUIRE(together.size() == 11);
   CHECK(together[0].tokens != together[1].tokens);
   for (const std::int64_t number : {0, 4, 10}) {
     GenerationSettings one = settings(1);
     one.first_sample = number;
-    const auto alone = generate(kConfig, weights->views(), prompt, one, DeviceKind::kCpu, 3);
+    const auto alone = generate(kConfig, weights->views(), prompt, one, {.threads = 3});
     CHECK(alone.front().number == number);
     CHECK(alone.front().tokens == together[static_cast<std::size_t>(number)].tokens);
   }
@@ -113,13 +111,13 @@ TEST_CASE("a sample may outgrow the context, and ends at the end of text", "[gen
   const std::vector<std::int32_t> prompt{1, 2, 3};
   GenerationSettings s = settings(2);
   s.max_new_tokens = 100;
-  const auto samples = generate(kConfig, weights->views(), prompt, s, DeviceKind::kCpu, 1);
+  const auto samples = generate(kConfig, weights->views(), prompt, s, {.threads = 1});
   CHECK(samples[0].tokens.size() == 100);
   CHECK(samples[0].finish_reason == FinishReason::kLength);
 
   s.end_of_text = samples[0].tokens[20];
   s.samples = 1;
-  const auto stopped = generate(kConfig, weights->views(), prompt, s, DeviceKind::kCpu, 1);
+  const auto stopped = generate(kConfig, weights->views(), prompt, s, {.threads = 1});
   CHECK(stopped[0].finish_reason == FinishReason::kStop);
   CHECK(stopped[0].tokens.back() == *s.end_of_text);
   CHECK(stopped[0].tokens.size() <= 21);
@@ -146,7 +144,7 @@ TEST_CASE("each of many prompts gets the samples that it would get alone, in eve
       one.samples = 1;
       one.first_sample = number;
       expected.push_back(
-          generate(kConfig, weights->views(), prompts[p], one, DeviceKind::kCpu, 1).front());
+          generate(kConfig, weights->views(), prompts[p], one, {.threads = 1}).front());
       expected.back().prompt = static_cast<std::int64_t>(p);
       some_end_early |= expected.back().finish_reason == FinishReason::kStop;
     }
@@ -156,8 +154,8 @@ TEST_CASE("each of many prompts gets the samples that it would get alone, in eve
     for (const int threads : {1, 3}) {
       s.batch = batch;
       std::vector<Sample> all;
-      generate({.config = kConfig, .weights = weights->views(), .threads = threads}, prompts, s,
-               {.on_sample = [&](const Sample& sample) { all.push_back(sample); }});
+      generate({.config = kConfig, .weights = weights->views(), .target = {.threads = threads}},
+               prompts, s, {.on_sample = [&](const Sample& sample) { all.push_back(sample); }});
       REQUIRE(all.size() == expected.size());
       bool equal = true;
       for (std::size_t i = 0; i < all.size(); ++i) {
@@ -177,9 +175,9 @@ TEST_CASE("the repetition penalty falls on the prompt and on what was generated"
   GenerationSettings s = settings(1);
   s.sampling.temperature = 0;
   s.max_new_tokens = 13;
-  const auto plain = generate(kConfig, weights->views(), prompt, s, DeviceKind::kCpu, 1).front();
+  const auto plain = generate(kConfig, weights->views(), prompt, s, {.threads = 1}).front();
   s.sampling.repetition_penalty = 3.0;
-  const auto sample = generate(kConfig, weights->views(), prompt, s, DeviceKind::kCpu, 1).front();
+  const auto sample = generate(kConfig, weights->views(), prompt, s, {.threads = 1}).front();
   CHECK(sample.tokens != plain.tokens);
   std::vector<std::int32_t> tokens = prompt;
   tokens.insert(tokens.end(), sample.tokens.begin(), sample.tokens.end());
@@ -223,10 +221,10 @@ TEST_CASE("a batch whose keys and values do not fit is refused with the one that
   // 64 layers, width 2048, 65536 positions: 64 GiB for each sample.
   const model::ModelConfig config{
       .layers = 64, .heads = 32, .width = 2048, .context_length = 65536, .vocabulary_size = 256};
-  const std::size_t one = Decoder::required_bytes(config, 1, DeviceKind::kCpu, 1);
+  const std::size_t one = Decoder::required_bytes(config, 1, {.threads = 1});
   CHECK(one > std::size_t{64} << 30);
   CHECK(one < std::size_t{70} << 30);
-  const std::size_t short_one = Decoder::required_bytes(config, {1, 100}, DeviceKind::kCpu, 1);
+  const std::size_t short_one = Decoder::required_bytes(config, {1, 100}, {.threads = 1});
   CHECK(short_one < std::size_t{1} << 30);
   const model::ParameterSet weights(config, "weights", true);  // without memory: never read
   const std::vector<std::vector<std::int32_t>> prompts(100'000, {1});
@@ -244,14 +242,14 @@ TEST_CASE("prompts longer than the context keep their end", "[generation]") {
   for (auto& token : prompt) token %= 37;
   GenerationSettings s = settings(1);
   s.max_new_tokens = 3;
-  const auto whole = generate(kConfig, weights->views(), prompt, s, DeviceKind::kCpu, 1);
+  const auto whole = generate(kConfig, weights->views(), prompt, s, {.threads = 1});
   CHECK(whole[0].tokens.size() == 3);
 }
 
 TEST_CASE("settings outside their ranges are refused", "[generation]") {
   const auto weights = random_weights();
   const auto try_settings = [&](const GenerationSettings& s) {
-    generate(kConfig, weights->views(), std::vector<std::int32_t>{1}, s, DeviceKind::kCpu, 1);
+    generate(kConfig, weights->views(), std::vector<std::int32_t>{1}, s, {.threads = 1});
   };
   CHECK_THROWS_AS(try_settings({.sampling = {.temperature = -1}}), UsageError);
   CHECK_THROWS_AS(try_settings({.sampling = {.top_p = 0}}), UsageError);
@@ -265,7 +263,7 @@ TEST_CASE("settings outside their ranges are refused", "[generation]") {
 TEST_CASE("prompts outside the vocabulary, and empty ones, are refused", "[generation]") {
   const auto weights = random_weights();
   const auto try_prompt = [&](std::vector<std::int32_t> prompt) {
-    generate(kConfig, weights->views(), prompt, settings(1), DeviceKind::kCpu, 1);
+    generate(kConfig, weights->views(), prompt, settings(1), {.threads = 1});
   };
   CHECK_THROWS_AS(try_prompt({}), UsageError);
   CHECK_THROWS_AS(try_prompt({37}), UsageError);

@@ -1,12 +1,11 @@
 #include "kernels/convert/convert.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
-#include "kernels/convert/convert_reference.h"
+#include "kernels/common/stochastic_rounding.h"
 #include "tests/catch.h"
-#include "tests/kernels/op_checks.h"
+#include "tests/kernels/convert_cases.h"
 
 namespace ovid::kernels::test {
 
@@ -18,63 +17,13 @@ Tensor converted(const Tensor& in, DType dtype, int threads = 2) {
   return out;
 }
 
-Tensor every_pattern(DType dtype) {
-  Tensor tensor(dtype, {65536});
-  for (std::int64_t i = 0; i < 65536; ++i) {
-    tensor.data<std::uint16_t>()[i] = static_cast<std::uint16_t>(i);
-  }
-  return tensor;
-}
-
-// Floats of all exponents with random bits, and the neighbourhood of every halfway point's kind.
-Tensor varied_floats() {
-  std::vector<float> values;
-  std::uint32_t bits = 1;
-  for (int i = 0; i < 40000; ++i) {
-    bits = bits * 1664525u + 1013904223u;
-    values.push_back(std::bit_cast<float>(bits));
-    // ... with the low bits at a tie of bfloat16 and of float16, one below and one above
-    for (const std::uint32_t low : {0x8000u, 0x7FFFu, 0x8001u}) {
-      values.push_back(std::bit_cast<float>((bits & 0xFFFF0000u) | low));
-    }
-    const std::uint32_t half_range = (bits & 0x87FFFFFFu) | 0x38000000u;
-    for (const std::uint32_t low : {0x1000u, 0x0FFFu, 0x1001u}) {
-      values.push_back(std::bit_cast<float>((half_range & 0xFFFFE000u) | low));
-    }
-  }
-  for (const float special :
-       {0.0f, -0.0f, INFINITY, -INFINITY, 65519.996f, 65520.0f, -65520.0f, 0x1p-14f, 0x1p-24f,
-        0x1p-25f, 0x1.8p-25f, 0x1p-149f, 3.4e38f, 3.3961775e38f, 3.3961777e38f}) {
-    values.push_back(special);
-  }
-  const auto count = static_cast<std::int64_t>(values.size());
-  return Tensor::of(Shape{count}, values);
-}
-
-void check_rounding(const Tensor& in, DType dtype, const reference::FloatFormat& format) {
-  const std::vector<double> values = in.values();
-  const std::vector<double> actual = converted(in, dtype).values();
-  int nans = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const double expected = reference::round_to(format, values[i]);
-    INFO(name_of(dtype) << " of " << values[i] << " is " << actual[i] << ", not " << expected);
-    if (std::isnan(expected)) {
-      ++nans;
-      REQUIRE(std::isnan(actual[i]));
-    } else {
-      REQUIRE((actual[i] == expected && std::signbit(actual[i]) == std::signbit(expected)));
-    }
-  }
-  CHECK(nans > 0);
-}
-
 }  // namespace
 
 TEST_CASE("conversion rounds to nearest even as the reference does", "[kernels][cpu]") {
-  const Tensor in = varied_floats();
+  const Tensor in = varied_floats(40000);
   for_each_instruction_set([&] {
-    check_rounding(in, DType::kBfloat16, reference::kBfloat16Format);
-    check_rounding(in, DType::kFloat16, reference::kFloat16Format);
+    check_rounding(in, converted(in, DType::kBfloat16), reference::kBfloat16Format);
+    check_rounding(in, converted(in, DType::kFloat16), reference::kFloat16Format);
   });
 }
 
@@ -111,6 +60,70 @@ TEST_CASE("conversion does every count of elements on every number of threads", 
     results.push_back(converted(Tensor::random({100001}, 4), DType::kBfloat16, threads));
     return results;
   });
+}
+
+TEST_CASE("stochastic rounding takes one of the two neighbours, and in the mean the number itself",
+          "[kernels][cpu]") {
+  constexpr std::int64_t kCount = 1 << 15;
+  struct Case {
+    DType dtype;
+    float x, below, above;
+  };
+  // A third of the way between neighbours: normal, across an exponent, denormal, and (the last one,
+  // whose unit is far above it) nearly always 0.
+  for (const Case& c :
+       {Case{DType::kBfloat16, 1.0f + 0x1p-7f / 3, 1.0f, 1.0f + 0x1p-7f},
+        Case{DType::kBfloat16, -2.0f + 0x1p-7f / 3, -2.0f, -2.0f + 0x1p-7f},
+        Case{DType::kBfloat16, 0x1p-126f / 3, 0x1p-133f * 42, 0x1p-133f * 43},
+        Case{DType::kFloat16, 1.0f + 0x1p-10f / 3, 1.0f, 1.0f + 0x1p-10f},
+        Case{DType::kFloat16, 0x1p-24f / 3, 0.0f, 0x1p-24f},
+        Case{DType::kFloat16, -0x1p-24f * 100.25f, -0x1p-24f * 101, -0x1p-24f * 100},
+        Case{DType::kFloat16, 0x1p-40f, 0.0f, 0x1p-24f}}) {
+    INFO(name_of(c.dtype) << " of " << c.x);
+    const RandomStream stream{.seed = 11, .use = RandomUse::kRounding, .major = 2};
+    Tensor out(c.dtype, {kCount});
+    const Tensor in = Tensor::filled({kCount}, c.x);
+    run_op(2, [&](ExecutionContext& ctx) {
+      convert(ctx, {.in = in, .out = out, .rounding = stream});
+    });
+    const double low = static_cast<double>(c.below), high = static_cast<double>(c.above);
+    double sum = 0.0;
+    for (const double value : out.values()) {
+      REQUIRE((value == low || value == high));
+      sum += (value - low) / (high - low);
+    }
+    // Six standard deviations of a mean of so many zeros and ones.
+    const double share = (static_cast<double>(c.x) - low) / (high - low);
+    CHECK(std::abs(sum / kCount - share) <= 6 * std::sqrt(share * (1 - share) / kCount));
+  }
+}
+
+TEST_CASE("stochastic rounding keeps what the narrower type holds, on any number of threads",
+          "[kernels][cpu]") {
+  const RandomStream stream{.seed = 11, .use = RandomUse::kRounding};
+  const auto rounded = [&](const Tensor& in, DType dtype, int threads) {
+    Tensor out(dtype, in.shape());
+    run_op(threads, [&](ExecutionContext& ctx) {
+      convert(ctx, {.in = in, .out = out, .rounding = stream});
+    });
+    return out;
+  };
+  for (const DType dtype : {DType::kBfloat16, DType::kFloat16}) {
+    const Tensor in = every_pattern(dtype);
+    check_close("exact", rounded(converted(in, DType::kFloat32), dtype, 2), in.values(), 0.0);
+  }
+  check_same_bits_on_threads("convert", [&](int threads) {
+    std::vector<Tensor> results;
+    results.push_back(rounded(varied_floats(5000), DType::kBfloat16, threads));
+    results.push_back(rounded(every_pattern(DType::kFloat16), DType::kBfloat16, threads));
+    return results;
+  });
+  // The word of an element is a function of its index alone.
+  const Tensor in = Tensor::random({9}, 3), out = rounded(in, DType::kBfloat16, 1);
+  for (std::int64_t i = 0; i < 9; ++i) {
+    const std::uint32_t word = rounding_word(stream, static_cast<std::uint64_t>(i));
+    CHECK(out.data<std::uint16_t>()[i] == round_to_bfloat16(in.data<float>()[i], word));
+  }
 }
 
 TEST_CASE("set_zero clears every byte and no other", "[kernels][cpu]") {

@@ -1,5 +1,8 @@
 #include "kernels/gradient_norm/gradient_norm.h"
 
+#include <cmath>
+#include <limits>
+
 #include "kernels/gradient_norm/gradient_norm_reference.h"
 #include "tests/catch.h"
 #include "tests/kernels/op_checks.h"
@@ -60,6 +63,30 @@ TEST_CASE("the sum of squares has equal bits on every number of threads", "[kern
   });
 }
 
+TEST_CASE("the scale of clipping brings the norm to its limit, and is NaN where there is no norm",
+          "[kernels][cpu]") {
+  const auto scale_of = [](float element, double clip, float unscale) {
+    const Tensor gradient = Tensor::filled({16}, element);
+    Tensor sum(DType::kFloat64, Shape{}), scale(DType::kFloat32, Shape{});
+    run_op(1, [&](ExecutionContext& ctx) {
+      gradient_norm(ctx, {.gradient = gradient,
+                          .sum_of_squares = sum,
+                          .clip_scale = scale,
+                          .clip = clip,
+                          .unscale = unscale});
+    });
+    return scale.values()[0];
+  };
+  CHECK(scale_of(2.0f, 0.0, 1.0f) == 1.0);  // the norm is 8
+  CHECK(scale_of(2.0f, 8.0, 1.0f) == 1.0);
+  CHECK(scale_of(2.0f, 2.0, 1.0f) == 0.25);
+  CHECK(scale_of(2.0f, 2.0, 0.5f) == 0.25);
+  CHECK(scale_of(2.0f, 4.0, 0.5f) == 0.5);
+  CHECK(scale_of(0.0f, 1.0, 1.0f) == 1.0);
+  CHECK(std::isnan(scale_of(INFINITY, 1.0, 1.0f)));
+  CHECK(std::isnan(scale_of(NAN, 0.0, 1.0f)));
+}
+
 TEST_CASE("gradient_norm refuses operands that do not fit", "[kernels]") {
   ScratchArena arena;
   ExecutionContext ctx = ExecutionContext::dry_run(DeviceKind::kCpu, 1, arena);
@@ -67,6 +94,10 @@ TEST_CASE("gradient_norm refuses operands that do not fit", "[kernels]") {
   Tensor sum(DType::kFloat32, Shape{});
   CHECK_THROWS_WITH(gradient_norm(ctx, {.gradient = gradient, .sum_of_squares = sum}),
                     "gradient_norm: sum_of_squares is float32 (), expected float64 ()");
+  Tensor sum64(DType::kFloat64, Shape{});
+  CHECK_THROWS_WITH(
+      gradient_norm(ctx, {.gradient = gradient, .sum_of_squares = sum64, .clip = -1.0}),
+      "gradient_norm: clip is -1.000000, expected 0 (no clipping) or more");
 }
 
 }  // namespace ovid::kernels::test

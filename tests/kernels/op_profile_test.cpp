@@ -111,10 +111,10 @@ TEST_CASE("every entry of every op has its scope in the profile", "[kernels]") {
        std::filesystem::directory_iterator(ovid::test::source_directory() / "kernels")) {
     const std::string name = folder.path().filename().string();
     const std::string text = text_of(folder.path() / (name + ".cpp"));
-    if (text.find("return cpu::") == std::string::npos) continue;
+    if (text.find("case DeviceKind::kCpu:") == std::string::npos) continue;
     INFO(name);
     ++ops;
-    CHECK(occurrences(text, "const OpScope scope") == occurrences(text, "return cpu::"));
+    CHECK(occurrences(text, "const OpScope scope") == occurrences(text, "case DeviceKind::kCpu:"));
   }
   CHECK(ops >= 10);
 }

@@ -33,15 +33,15 @@ TEST_CASE("memory of an arena is aligned and zero; a measuring arena has none", 
   const kernels::View view = arena.take("a", DType::kFloat32, Shape{2, 7});
   CHECK(reinterpret_cast<std::uintptr_t>(view.raw()) % Arena::kAlignment == 0);
   for (int i = 0; i < 14; ++i) CHECK(view.data<float>()[i] == 0.0f);
-  CHECK(arena.flat_float32().elements() == 16);
+  CHECK(arena.flat(kernels::DType::kFloat32).elements() == 16);
   Arena measuring("test");
   CHECK(measuring.take("a", DType::kFloat32, Shape{2, 7}).raw() == nullptr);
 }
 
 TEST_CASE("memory that no machine has is a resource error with a cure", "[memory]") {
-  REQUIRE_THROWS_AS(HostBuffer(std::size_t{1} << 60, "weights"), ResourceError);
+  REQUIRE_THROWS_AS(Buffer(std::size_t{1} << 60, "weights"), ResourceError);
   try {
-    HostBuffer(std::size_t{1} << 60, "weights");
+    Buffer(std::size_t{1} << 60, "weights");
   } catch (const ResourceError& e) {
     CHECK_THAT(e.what(),
                Catch::Matchers::Contains("1048576.00 TiB") && Catch::Matchers::Contains("weights"));
@@ -50,7 +50,7 @@ TEST_CASE("memory that no machine has is a resource error with a cure", "[memory
 
 TEST_CASE("scratch frames give their memory back in order and keep the high-water mark",
           "[memory]") {
-  Execution execution(kernels::DeviceKind::kCpu, 1, 256);
+  Execution execution(nullptr, 1, 256);
   kernels::ExecutionContext& ctx = execution.context();
   const float* first = nullptr;
   {

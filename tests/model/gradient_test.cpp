@@ -32,8 +32,7 @@ class Probe {
         arena_("activations", memory::measure([this](memory::Arena& arena) { lay_out(arena); })),
         activations_(lay_out(arena_)),
         d_(lay_out_activation_gradients(arena_, config_, kBatch)),
-        execution_(kernels::DeviceKind::kCpu, 2,
-                   measure_scratch(config_, kBatch, kernels::DeviceKind::kCpu, 2, keep)) {
+        execution_(nullptr, 2, measure_scratch(config_, kBatch, {.threads = 2}, keep)) {
     initialise(weights_, config_, 3);
     for (std::int64_t i = 0; i < kBatch.rows(); ++i) {
       tokens_.push_back(static_cast<std::int32_t>(i * i % 29));

@@ -151,7 +151,7 @@ TEST_CASE("decoding with cached keys gives the logits of the whole pass", "[pari
       const std::unique_ptr<bool[]> wanted(new bool[rows.size()]);
       std::fill_n(wanted.get(), rows.size(), true);
       generation::Decoder decoder(model.config(), model.weights().views(), golden.batch.sequences,
-                                  kernels::DeviceKind::kCpu, 2);
+                                  {.threads = 2});
       decoder.decode(rows, {wanted.get(), rows.size()});
       std::vector<float> logits;
       for (std::size_t i = 0; i < rows.size(); ++i) {

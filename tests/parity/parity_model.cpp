@@ -26,9 +26,9 @@ ParityModel::ParityModel(const Path& directory, model::BatchShape batch, int thr
       arena_(make_arena(config_, batch)),
       activations_(lay_out_activations(arena_, config_, batch, model::Keep::kForBackward)),
       activation_gradients_(lay_out_activation_gradients(arena_, config_, batch)),
-      execution_(kernels::DeviceKind::kCpu, threads,
-                 model::measure_scratch(config_, batch, kernels::DeviceKind::kCpu, threads,
-                                        model::Keep::kForBackward)) {
+      execution_(
+          nullptr, threads,
+          model::measure_scratch(config_, batch, {.threads = threads}, model::Keep::kForBackward)) {
   // logits() reads them all after one call of the head.
   if (activations_.logits.rows() < batch.rows()) {
     throw std::logic_error("the batch of a parity test does not fit one chunk of logits");

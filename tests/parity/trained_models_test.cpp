@@ -54,8 +54,7 @@ Tokens generate_greedily(ParityModel& model, const Tokens& prompt, std::size_t c
   generation::GenerationSettings settings;
   settings.sampling.temperature = 0;
   settings.max_new_tokens = static_cast<std::int64_t>(count);
-  return generate(model.config(), model.weights().views(), prompt, settings,
-                  kernels::DeviceKind::kCpu, kThreads)
+  return generate(model.config(), model.weights().views(), prompt, settings, {.threads = kThreads})
       .at(0)
       .tokens;
 }

@@ -58,7 +58,7 @@ training::RunPlan plan_of(const json& facts) {
   training::RunPlan plan;
   plan.model = checkpoint::read_model_config(golden("trajectory"));
   plan.micro_batch = {.sequences = facts.at("micro_sequences"), .length = facts.at("length")};
-  plan.threads = 1;  // the model is small, and tests run beside each other
+  plan.compute.target.threads = 1;  // the model is small, and tests run beside each other
   config::RunConfig& config = plan.loaded.values;
   config.optimizer = {.learning_rate = facts.at("learning_rate"),
                       .beta1 = facts.at("beta1"),

@@ -56,8 +56,8 @@ TEST_CASE("greedy text of a model that transformers saved is that of transformer
         generation::GenerationSettings settings;
         settings.sampling.temperature = 0;
         settings.max_new_tokens = static_cast<std::int64_t>(theirs.size());
-        const auto samples = generate(model.config(), model.weights().views(), prompt, settings,
-                                      kernels::DeviceKind::kCpu, 2);
+        const auto samples =
+            generate(model.config(), model.weights().views(), prompt, settings, {.threads = 2});
         REQUIRE(samples.size() == 1);
         CHECK(samples[0].tokens == theirs);
       }

@@ -50,6 +50,51 @@ TEST_CASE("early stopping counts validations without enough improvement", "[trai
   CHECK_FALSE(out_of_patience(progress, 1));
 }
 
+TEST_CASE("memory is planned for a GPU that is not there, by number types", "[training]") {
+  RunPlan plan = plan_of(16, 16);
+  const MemoryPlan cpu = plan_memory(plan);
+  CHECK_FALSE(cpu.on_gpu);
+  CHECK(cpu.pinned == 0);
+  plan.compute.target.kind = kernels::DeviceKind::kCuda;
+  plan.compute.target.dtype = kernels::DType::kBfloat16;
+  const MemoryPlan gpu = plan_memory(plan);
+  const auto bytes_of = [](const MemoryPlan& memory, const std::string& name) {
+    for (const MemoryPlan::Part& part : memory.parts) {
+      if (part.name == name) return static_cast<double>(part.bytes);
+    }
+    return 0.0;
+  };
+  // Half of each, but for rounding to lines; statistics stay float32.
+  CHECK(gpu.on_gpu);
+  CHECK(bytes_of(gpu, "weights") == bytes_of(cpu, "weights"));
+  CHECK(bytes_of(gpu, "weights for products") ==
+        Approx(bytes_of(cpu, "weights") / 2).epsilon(0.05));
+  CHECK(bytes_of(gpu, "gradients of activations") ==
+        Approx(bytes_of(cpu, "gradients of activations") / 2).epsilon(0.05));
+  CHECK(bytes_of(gpu, "activations") < 0.7 * bytes_of(cpu, "activations"));
+  CHECK(gpu.pinned > 0);
+  CHECK(gpu.host_peak() == gpu.pinned + gpu.snapshot);
+  CHECK(gpu.peak() == gpu.needed());
+  CHECK(available_memory(plan) == 0);  // unknown: nothing is refused
+  CHECK_NOTHROW(check_memory(plan, gpu));
+}
+
+TEST_CASE("gradients are 16-bit only where a step adds to them once", "[training]") {
+  RunPlan plan = plan_of(16, 16);
+  plan.compute.target.dtype = kernels::DType::kBfloat16;
+  plan.loaded.values.batch.sequences = plan.micro_batch.sequences;
+  CHECK(plan.gradient_storage().dtype == kernels::DType::kBfloat16);
+  CHECK_FALSE(plan.gradient_storage().head_dtype);
+  plan.loaded.values.batch.sequences = 2 * plan.micro_batch.sequences;
+  CHECK(plan.gradient_storage().dtype == kernels::DType::kFloat32);
+  // A large vocabulary: the head adds chunk after chunk to its own.
+  plan.loaded.values.batch.sequences = plan.micro_batch.sequences;
+  plan.model.vocabulary_size = 50257;
+  plan.micro_batch.length = 1024;
+  CHECK(plan.gradient_storage().dtype == kernels::DType::kBfloat16);
+  CHECK(plan.gradient_storage().head_dtype == kernels::DType::kFloat32);
+}
+
 TEST_CASE("the planned memory falls with fewer sequences a pass and with recomputation",
           "[training]") {
   RunPlan plan = plan_of(16, 16);

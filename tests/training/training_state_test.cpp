@@ -18,6 +18,8 @@ TrainingState example() {
   s.guard = {
       .losses = {1.5, 1.0 / 3.0}, .gradient_norms = {0.1, 2.0}, .skips_in_a_row = 1, .skips = 4};
   s.validations = {.lowest = 1.25, .without_improvement = 2};
+  s.last_update = 11;
+  s.loss_scale = LossScale{.value = 4096, .good_steps = 17};
   s.seed = 0xFFFFFFFFFFFFFFFFull;
   s.data_fingerprint = "00ff";
   s.order = data::SequenceOrder::kSequential;
@@ -39,6 +41,7 @@ TEST_CASE("a training state reads back equal", "[training]") {
   s.best_validation_loss.reset();
   s.best_step.reset();
   s.validations.lowest.reset();
+  s.loss_scale.reset();
   CHECK(training_state_from_json(to_json(s), "state.json") == s);
 }
 
@@ -78,6 +81,27 @@ TEST_CASE("a config that does not continue a run is told every difference", "[tr
     CHECK(text.find("fingerprint") != std::string::npos);
     CHECK(text.find("model.layers") == std::string::npos);
   }
+}
+
+TEST_CASE("a loss scale out of range is refused", "[training]") {
+  for (const std::string wrong : {"0.0", "-1.0", "1e300", "0.5"}) {
+    std::string text = to_json(example());
+    text.replace(text.find("4096.0"), 6, wrong);
+    CHECK_THROWS_AS(training_state_from_json(text, "state.json"), CheckpointError);
+  }
+}
+
+TEST_CASE("the loss scale doubles after many good steps and halves at once", "[training]") {
+  LossScale scale{.value = 8};
+  for (std::int64_t i = 1; i < LossScale::kStepsToDouble; ++i) scale.note_good();
+  CHECK(scale.value == 8);
+  scale.note_good();
+  CHECK(scale.value == 16);
+  CHECK(scale.note_overflow());
+  CHECK(scale == LossScale{.value = 8, .good_steps = 0});
+  scale.value = LossScale::kLeast;
+  CHECK_FALSE(scale.note_overflow());
+  CHECK(scale.value == LossScale::kLeast);
 }
 
 }  // namespace ovid::training

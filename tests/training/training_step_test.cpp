@@ -28,7 +28,7 @@ RunPlan plan_of(std::int64_t micro_sequences, int threads, double dropout = 0.0)
                 .attention_dropout = p,
                 .residual_dropout = p};
   plan.micro_batch = {.sequences = micro_sequences, .length = kLength};
-  plan.threads = threads;
+  plan.compute.target.threads = threads;
   plan.loaded.values.training.steps = 100;
   plan.loaded.values.optimizer.learning_rate = 3e-3;
   plan.loaded.values.schedule.warmup_steps = 0;
