@@ -159,24 +159,35 @@ Call gelu_gradient(Operands& o) {
   return [=](ExecutionContext& ctx) { gelu_backward(ctx, {.d_out = d, .in = in, .d_in = d}); };
 }
 
-// The linear layers of the MLP, forward and backward: what the products' epilogues leave to do.
+// The linear layers of a block's MLP, forward and backward, as src/model/block.cpp calls them: what
+// the products' epilogues leave to other kernels.
 Call mlp(Operands& o) {
   const View in = o.activations(kWidth), before = o.activations(4 * kWidth);
-  const View out = o.activations(4 * kWidth), weight = o.make(o.dtype, {kWidth, 4 * kWidth});
-  const View bias = o.vector(4 * kWidth), d_in = o.activations(kWidth);
-  const View d_weight = o.make(o.dtype, {kWidth, 4 * kWidth}), d_bias = o.vector(4 * kWidth);
+  const View hidden = o.activations(4 * kWidth), out = o.activations(kWidth);
+  const View expand = o.make(o.dtype, {kWidth, 4 * kWidth}), expand_bias = o.vector(4 * kWidth);
+  const View contract = o.make(o.dtype, {4 * kWidth, kWidth}), contract_bias = o.vector(kWidth);
+  const View d_expand = o.make(o.dtype, {kWidth, 4 * kWidth}), d_hidden = o.activations(4 * kWidth);
+  const View d_contract = o.make(o.dtype, {4 * kWidth, kWidth}), d_in = o.activations(kWidth);
+  const View d_expand_bias = o.vector(4 * kWidth), d_contract_bias = o.vector(kWidth);
   return [=](ExecutionContext& ctx) {
-    linear_gelu_forward(ctx,
-                        {.in = in, .weight = weight, .bias = bias, .before = before, .out = out});
-    linear_gelu_backward(ctx, {.d_out = out,
-                               .in = in,
-                               .weight = weight,
-                               .before = before,
-                               .d_before = out,
-                               .d_in = d_in,
-                               .d_weight = d_weight,
-                               .d_bias = d_bias,
-                               .d_weight_mode = GradientMode::kOverwrite});
+    linear_gelu_forward(
+        ctx, {.in = in, .weight = expand, .bias = expand_bias, .before = before, .out = hidden});
+    linear_forward(ctx, {.in = hidden, .weight = contract, .bias = contract_bias, .out = out});
+    linear_backward(ctx, {.d_out = out,
+                          .in = hidden,
+                          .weight = contract,
+                          .d_in = d_hidden,
+                          .d_weight = d_contract,
+                          .d_bias = d_contract_bias,
+                          .d_weight_mode = GradientMode::kOverwrite,
+                          .before = before});
+    linear_backward(ctx, {.d_out = d_hidden,
+                          .in = in,
+                          .weight = expand,
+                          .d_in = d_in,
+                          .d_weight = d_expand,
+                          .d_bias = d_expand_bias,
+                          .d_weight_mode = GradientMode::kOverwrite});
   };
 }
 
@@ -250,7 +261,7 @@ const std::map<std::string, Prepare>& cuda_ops() {
       {"embedding_backward", embedding_gradient},
       {"gelu_forward", gelu},
       {"gelu_backward", gelu_gradient},
-      {"linear_gelu", mlp},
+      {"mlp", mlp},
       {"linear_qkv", [](Operands& o) { return linear(o, kWidth, 3 * kWidth, kInOut); }},
       {"linear_projection", [](Operands& o) { return linear(o, kWidth, kWidth, kInOut); }},
       {"linear_contract", [](Operands& o) { return linear(o, 4 * kWidth, kWidth, kInOut); }},

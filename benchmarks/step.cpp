@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   const ovid::training::RunPlan plan = plan_of(o);
   ovid::training::TrainingStep step(plan);
   ovid::model::initialise(step.weights(), plan.model, 1);
+  step.adopt_weights(0);
   const ovid::data::TokenBatch batch = synthetic_batch(o);
   step.run(batch, 0, 0);  // warm-up: pages of memory, threads, code of the libraries
   fmt::print(

@@ -62,6 +62,8 @@ def judge(build, op, gate, device):
            "instructions": 32 * slope("executed") / gate["elements"], "mma_flops": slope("mma_flops"),
            "lines": worst_lines(large), "faults": []}
     row["ratio"] = moved / gate["ideal_bytes"] if gate["ideal_bytes"] else None
+    if gate["ideal_bytes"] == 0 and moved > 0:
+        row["faults"].append(f"{op}: {moved:.0f} bytes a {gate['unit']} beside the products, the gate is none")
     if gate["gate"] and row["ratio"] > gate["gate"]:
         row["faults"].append(f"{op}: {row['ratio']:.3f} times the ideal bytes, the gate is {gate['gate']}")
     if "instructions" in gate and row["instructions"] > gate["instructions"]:

@@ -136,8 +136,9 @@ Examples:
 
 Each op runs in each number type of the device, on small odd sizes and on GPT-2's, twice. Results
 are compared with double precision within limits derived from the arithmetic, and the two runs with
-each other bit by bit; the formulas themselves with finite differences. Exit code 1 where a check
-fails: the table says what to report.)");
+each other bit by bit; the formulas themselves with finite differences. Then a small model trains
+some steps, beside the same on the CPU. Exit code 1 where a check fails: the table says what to
+report.)");
   add_device_options(*command, options.device);
   command->add_flag("--quick", options.quick, "small sizes only: some seconds");
   command->add_option("--only", options.only, "checks whose name contains this");

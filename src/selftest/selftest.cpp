@@ -6,6 +6,7 @@
 
 #include "src/core/stopwatch.h"
 #include "src/selftest/cases.h"
+#include "src/selftest/training_case.h"
 
 namespace ovid::selftest {
 namespace {
@@ -57,6 +58,20 @@ CheckResult check_op(const memory::ComputeTarget& target, const OpCase& op, DTyp
                });
 }
 
+// On the CPU it holds the backend against itself, which still says whether training repeats.
+CheckResult check_training(memory::ComputeTarget target, DType dtype, std::uint64_t seed) {
+  return timed({.name = "training", .numbers = name_of(dtype), .size = "4 steps"},
+               [&](CheckResult& result) {
+                 target.dtype = dtype;
+                 const TrainingDifference difference = compare_training(target, seed);
+                 const bool of_loss = !(difference.loss <= difference.norm);
+                 result.worst = of_loss ? "loss" : "gradient norm";
+                 result.error = of_loss ? difference.loss : difference.norm;
+                 result.limit = training_limit(dtype);
+                 result.repeats = difference.repeats;
+               });
+}
+
 }  // namespace
 
 std::vector<CheckResult> run(const memory::ComputeTarget& target, const Settings& settings,
@@ -81,6 +96,9 @@ std::vector<CheckResult> run(const memory::ComputeTarget& target, const Settings
         add(check_op(target, op, dtype, size, settings.seed));
       }
     }
+  }
+  for (const DType dtype : dtypes_of(target)) {
+    if (wanted("training")) add(check_training(target, dtype, settings.seed));
   }
   return results;
 }

@@ -32,8 +32,9 @@ struct Settings {
 };
 
 // Runs the checks in order: the references' gradients against finite differences ("formula"), then
-// each op in each number type that the target computes in, small and at GPT-2's sizes, twice each.
-// on_result is told each as it ends. Throws nothing for a check that fails or breaks.
+// each op in each number type that the target computes in, small and at GPT-2's sizes, twice each;
+// then some steps of training beside the CPU. on_result is told each as it ends. Throws nothing for
+// a check that fails or breaks.
 std::vector<CheckResult> run(const memory::ComputeTarget& target, const Settings& settings,
                              const std::function<void(const CheckResult&)>& on_result);
 
