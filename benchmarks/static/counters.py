@@ -69,8 +69,9 @@ def judge(build, op, gate, device):
     if "instructions" in gate and row["instructions"] > gate["instructions"]:
         row["faults"].append(f"{op}: {row['instructions']:.1f} instructions a parameter, the gate is {gate['instructions']}")
     for ratio, place, what in row["lines"]:
-        if ratio > WORST_LINE:
-            row["faults"].append(f"{op}: {place} has {ratio:.2f} times its ideal {what}, the limit is {WORST_LINE}")
+        limit = gate.get("worst_line", WORST_LINE)
+        if ratio > limit:
+            row["faults"].append(f"{op}: {place} has {ratio:.2f} times its ideal {what}, the limit is {limit}")
     return row
 
 

@@ -13,6 +13,7 @@ installed as Python wheels into a virtual environment in the build folder.
 """
 import argparse
 import concurrent.futures
+import functools
 import json
 import pathlib
 import re
@@ -32,6 +33,12 @@ TARGETS = {"sm_80": "arch=compute_80,code=sm_80", "sm_90a": "arch=compute_90a,co
            "sm_100": "arch=compute_100,code=sm_100"}
 
 
+def toolkit():
+    """nvcc's version, as "13.0": budgets are of one compiler."""
+    text = subprocess.run(["nvcc", "--version"], capture_output=True, text=True, check=True).stdout
+    return re.search(r"release (\d+\.\d+)", text).group(1)
+
+
 def find_tools(folder):
     tools = {name: shutil.which(name) for name in ("nvdisasm", "cuobjdump")}
     if all(tools.values()):
@@ -40,9 +47,13 @@ def find_tools(folder):
     found = list(environment.glob("lib/python3*/site-packages/nvidia/*/bin"))
     if not found:
         print("installing nvdisasm and cuobjdump (Python wheels)", file=sys.stderr)
-        venv.create(environment, with_pip=True)
-        subprocess.run([environment / "bin/pip", "install", "--quiet", "nvidia-cuda-nvdisasm", "nvidia-cuda-cuobjdump"],
-                       check=True)
+        try:
+            venv.create(environment, with_pip=True)
+            subprocess.run([environment / "bin/pip", "install", "--quiet", "nvidia-cuda-nvdisasm", "nvidia-cuda-cuobjdump"],
+                           check=True)
+        except subprocess.CalledProcessError as error:
+            shutil.rmtree(environment, ignore_errors=True)
+            sys.exit(f"judge.py: nvdisasm and cuobjdump cannot be installed ({error}); put them on PATH")
         found = list(environment.glob("lib/python3*/site-packages/nvidia/*/bin"))
     for folder_of_tools in found:
         for name in tools:
@@ -53,14 +64,23 @@ def find_tools(folder):
     return tools
 
 
+@functools.cache
+def newest_source():
+    """When a source or header of the kernels was last changed: what was compiled later is still right."""
+    return max(path.stat().st_mtime for path in ROOT.glob("kernels/*/*") if path.suffix in (".cu", ".cuh", ".h"))
+
+
 def compile_one(source, arch, folder):
     """The cubin and what ptxas said; nothing where the file has no code for this architecture."""
     cubin = folder / f"{source.stem}.{arch}.cubin"
-    # A kernel for wgmma is empty elsewhere, and compute_100 without its letter cannot take it.
+    log = cubin.with_suffix(".log")
+    if log.exists() and cubin.exists() and log.stat().st_mtime > newest_source():
+        return cubin, log.read_text()
     result = subprocess.run(["nvcc", *FLAGS, "-cubin", "-gencode", TARGETS[arch], "-o", cubin, source],
                             capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit(f"judge.py: {source.relative_to(ROOT)} does not compile for {arch}:\n{result.stderr}")
+    log.write_text(result.stderr)
     return cubin, result.stderr
 
 
@@ -171,16 +191,22 @@ def main():
     parser.add_argument("--only", default="", help="sources whose path contains this")
     parser.add_argument("--write-budgets", action="store_true")
     parser.add_argument("--page", type=pathlib.Path)
+    parser.add_argument("--tools-only", action="store_true", help="only find or install nvdisasm and cuobjdump")
     parser.add_argument("--json", type=pathlib.Path, help="all figures, for other programs")
     arguments = parser.parse_args()
     if shutil.which("nvcc") is None:
         sys.exit("judge.py: no nvcc on PATH: install a CUDA toolkit")
+    if arguments.tools_only:
+        arguments.build.mkdir(parents=True, exist_ok=True)
+        find_tools(arguments.build)
+        return 0
     table, faults = judge(arguments)
     print_table(table)
     if arguments.json:
         arguments.json.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
     budgets_file = HERE / "budgets.json"
-    budgets = json.loads(budgets_file.read_text()) if budgets_file.exists() else {}
+    kept_of = json.loads(budgets_file.read_text()) if budgets_file.exists() else {"toolkit": toolkit(), "kernels": {}}
+    budgets = kept_of["kernels"]
     faults += find_faults(table)
     if arguments.write_budgets:
         for name, by_arch in table.items():
@@ -189,9 +215,11 @@ def main():
                 budgets.setdefault(name, {})[arch] = kept
         if not arguments.only:
             budgets = {name: budgets[name] for name in table}
-        budgets_file.write_text(json.dumps(budgets, indent=1, sort_keys=True) + "\n")
-    else:
+        budgets_file.write_text(json.dumps({"toolkit": toolkit(), "kernels": budgets}, indent=1, sort_keys=True) + "\n")
+    elif kept_of["toolkit"] == toolkit():
         faults += over_budget(table, budgets)
+    else:
+        print(f"the budgets are of nvcc {kept_of['toolkit']}, this is {toolkit()}: they are not held against it")
     if arguments.page:
         arguments.page.write_text(page.text(table))
     for fault in faults:
