@@ -143,10 +143,10 @@ void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> de
   for (const SafetensorsFile& file : files) add_file(file, assemblies, problems);
   for (auto& [name, assembly] : assemblies) check_coverage(name, assembly, problems);
   refuse_problems(fmt::format("the optimizer state of {}", checkpoint.string()), problems);
-  for (const auto& [name, assembly] : assemblies) {
-    fill_destination(*assembly.destination, [&](const kernels::View& view) {
-      for (const Part& part : assembly.parts) {
-        copy_part(part, view, name);
+  for (const auto& entry : assemblies) {  // clang 14 lets no lambda use the names of a binding
+    fill_destination(*entry.second.destination, [&entry](const kernels::View& view) {
+      for (const Part& part : entry.second.parts) {
+        copy_part(part, view, entry.first);
         forget_mapped(part.tensor->bytes);
       }
     });
