@@ -89,9 +89,9 @@ TrainingDifference compare_training(const memory::ComputeTarget& target, std::ui
 }
 
 double training_limit(DType dtype) {
-  // In float32 the two backends differ in the order of their sums, by some 2^-24 sqrt(terms) in each
-  // layer: 256 units cover a thousand terms eight times over. In 16 bits each number is off by up
-  // to half a unit of its own, and the loss averages over hundreds of them.
+  // In float32 the two backends differ in the order of their sums, by some 2^-24 sqrt(terms) in
+  // each layer: 256 units cover a thousand terms eight times over. In 16 bits each number is off by
+  // up to half a unit of its own, and the loss averages over hundreds of them.
   return dtype == DType::kFloat32 ? 256 * 0x1p-24 : 4 * unit_roundoff(dtype);
 }
 
