@@ -133,10 +133,15 @@ reference::AttentionHead<double> head_of(const AttentionSize& s, const Doubles& 
   return result;
 }
 
-// Probabilities are rounded to the number type before they weigh the values: a sum of such terms
-// errs by some units of it, whose signs are random; four cover six standard deviations.
-double attention_limit(const Bench& bench, std::int64_t terms) {
-  const double narrow = bench.dtype() == DType::kFloat32 ? 0 : 4 * unit_roundoff(bench.dtype());
+// Probabilities are rounded to the number type before they weigh values of at most 1. Their sum is
+// at most `weights`, so the result is off by at most that many units, however small it is itself.
+double attention_limit(const Bench& bench, std::int64_t terms, double weights,
+                       const Doubles& expected) {
+  double squares = 0;
+  for (const double x : expected) squares += x * x;
+  const double size = std::sqrt(squares / static_cast<double>(expected.size()));
+  const double narrow =
+      bench.dtype() == DType::kFloat32 ? 0 : unit_roundoff(bench.dtype()) * weights / size;
   return narrow + rounding_limit(bench.dtype(), terms) + 64 * 0x1p-24;
 }
 
@@ -177,7 +182,8 @@ void check_attention(Bench& bench, Size size, bool drops) {
     double* d_q = e_qkv.data() + head / s.H * s.T * 3 * C + head % s.H * s.D;
     reference::attention_backward(operands, d_out.values.data() + at, C, d_q, d_q + C, d_q + 2 * C);
   }
-  bench.compare("out", out, e_out, attention_limit(bench, s.T));
+  const double weights = mask ? static_cast<double>(mask->keep_scale()) : 1.0;
+  bench.compare("out", out, e_out, attention_limit(bench, s.T, weights, e_out));
   bench.compare("log_sum_exp", lse, e_lse, rounding_limit(DType::kFloat32, s.T) + 64 * 0x1p-24);
   bench.compare("d_qkv", d_qkv, e_qkv, attention_gradient_limit(bench, s.T));
 }
@@ -226,7 +232,7 @@ void check_cached_attention(Bench& bench, Size size) {
       expected.insert(expected.end(), row.end() - D, row.end());
     }
   }
-  bench.compare("out", out, expected, attention_limit(bench, P));
+  bench.compare("out", out, expected, attention_limit(bench, P, 1.0, expected));
   bench.compare("keys", keys, k, 1e-300);
   bench.compare("values", values, v, 1e-300);
 }
