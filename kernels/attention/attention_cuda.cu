@@ -4,6 +4,7 @@
 #include "kernels/attention/attention_cuda_scratch.h"
 #include "kernels/attention/attention_cuda_sm90.cuh"
 #include "kernels/cuda/check.cuh"
+#include "kernels/cuda/cudnn_attention.h"
 #include "kernels/cuda/device_state.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector_access.cuh"
@@ -27,6 +28,18 @@ void check_grid(const char* op, const ConstView& qkv, const AttentionShape& shap
                      std::to_string(kMostPositions) + " positions and fewer than 2^31 heads in a " +
                      "batch; use shorter sequences or a smaller batch");
   }
+}
+
+// What cuDNN is asked. It knows neither our dropout mask nor float32.
+CudnnAttentionProblem cudnn_problem(const ConstView& qkv, const std::optional<DropoutMask>& dropout,
+                                    const AttentionShape& shape) {
+  if (qkv.dtype() == DType::kFloat32 || dropout) {
+    throw ShapeError("attention: qkv is " + std::string(name_of(qkv.dtype())) + " " +
+                     qkv.shape().text() + (dropout ? " with dropout" : "") +
+                     "; cuDNN's kernels take bfloat16 and float16 without dropout; choose "
+                     "attention: flash");
+  }
+  return {shape.sequences, shape.length, shape.heads, shape.head_width, qkv.dtype()};
 }
 
 // Rows (b, h, t) in this order, kLanes neighbours for each: lane i of them owns columns kColumns i
@@ -102,6 +115,17 @@ bool attention_takes_mma(const ConstView& qkv, const ConstView& out, const Atten
 void attention_forward(ExecutionContext& ctx, const Attention& op, const AttentionShape& shape) {
   if (shape.sequences == 0 || shape.length == 0) return;
   check_grid("attention_forward", op.qkv, shape);
+  switch (state_of(ctx).attention()) {
+    case AttentionKernels::kNaive:
+      return attention_forward_naive(ctx, op, shape);
+    case AttentionKernels::kCudnn:
+      return state_of(ctx).cudnn().forward(
+          cudnn_problem(op.qkv, op.dropout, shape),
+          {.qkv = op.qkv.raw(), .out = op.out.raw(), .log_sum_exp = op.log_sum_exp.raw()},
+          stream_of(ctx));
+    case AttentionKernels::kFlash:
+      break;
+  }
   if (attention_forward_sm90_takes(ctx, op, shape)) return attention_forward_sm90(ctx, op, shape);
   if (attention_takes_mma(op.qkv, op.out, shape)) return attention_forward_mma(ctx, op, shape);
   attention_forward_plain(ctx, op, shape);
@@ -111,6 +135,20 @@ void attention_backward(ExecutionContext& ctx, const AttentionGradient& op,
                         const AttentionShape& shape) {
   if (shape.sequences == 0 || shape.length == 0) return;
   check_grid("attention_backward", op.qkv, shape);
+  switch (state_of(ctx).attention()) {
+    case AttentionKernels::kNaive:
+      return attention_backward_naive(ctx, op, shape);
+    case AttentionKernels::kCudnn:
+      return state_of(ctx).cudnn().backward(cudnn_problem(op.qkv, op.dropout, shape),
+                                            {.d_out = op.d_out.raw(),
+                                             .qkv = op.qkv.raw(),
+                                             .out = op.out.raw(),
+                                             .log_sum_exp = op.log_sum_exp.raw(),
+                                             .d_qkv = op.d_qkv.raw()},
+                                            stream_of(ctx));
+    case AttentionKernels::kFlash:
+      break;
+  }
   if (attention_backward_sm90_takes(ctx, op, shape)) return attention_backward_sm90(ctx, op, shape);
   ScratchFrame scratch(ctx);
   AttentionRowStatistics* statistics =

@@ -29,6 +29,12 @@ void attention_backward_plain(ExecutionContext& ctx, const AttentionGradient& op
                               const AttentionShape& shape,
                               const AttentionRowStatistics* statistics);
 
+// Row by row, of every number type and heads of up to 2,048 columns: slow; to check the others.
+void attention_forward_naive(ExecutionContext& ctx, const Attention& op,
+                             const AttentionShape& shape);
+void attention_backward_naive(ExecutionContext& ctx, const AttentionGradient& op,
+                              const AttentionShape& shape);
+
 // Writes statistics (B, H, T).
 void attention_row_statistics(ExecutionContext& ctx, const AttentionGradient& op,
                               const AttentionShape& shape, AttentionRowStatistics* statistics);

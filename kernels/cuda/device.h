@@ -32,6 +32,13 @@ enum class Queue : std::uint8_t {
   kCopy,     // copies that overlap with compute
 };
 
+// Which kernels compute attention in training; decoding has one kind.
+enum class AttentionKernels : std::uint8_t {
+  kFlash,  // ours, in tiles on tensor cores
+  kCudnn,  // NVIDIA's, where the optional module libovid_cudnn.so is; 16-bit numbers, no dropout
+  kNaive,  // ours, row by row: slow and plain, to check the others against
+};
+
 // A place in a queue, for another queue or the host to wait for.
 class Event {
  public:
@@ -90,6 +97,11 @@ class Device {
   // run, the same shapes take the same algorithms (and so give the same bits).
   virtual std::string product_choices() const = 0;
   virtual void set_product_choices(const std::string& json) = 0;
+
+  // Attention takes these kernels from now on; at the start kFlash. Throws DeviceError, and changes
+  // nothing, where they cannot run here.
+  virtual void choose_attention(AttentionKernels kernels) = 0;
+  virtual AttentionKernels attention() const = 0;
 
   // A range of the timeline of NVIDIA's profilers (NVTX); ranges nest.
   virtual void push_range(const char* name) = 0;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "kernels/cuda/check.cuh"
+#include "kernels/cuda/cudnn_attention.h"
 #include "kernels/cuda/product_choices.h"
 
 namespace ovid::kernels::cuda {
@@ -114,6 +115,7 @@ void DeviceState::drop_handles() noexcept {
   for (const cudaStream_t stream : streams_) {
     if (stream != nullptr) cudaStreamSynchronize(stream);
   }
+  cudnn_.reset();
   cudaFree(workspace_);
   if (cublas_ != nullptr) cublasLtDestroy(cublas_);
   for (const cudaStream_t stream : streams_) {
@@ -242,6 +244,14 @@ std::string DeviceState::product_choices() const {
 
 void DeviceState::set_product_choices(const std::string& json) {
   choices_->from_json(json);
+}
+
+void DeviceState::choose_attention(AttentionKernels kernels) {
+  if (kernels == AttentionKernels::kCudnn && cudnn_ == nullptr) {
+    make_current();
+    cudnn_ = cudnn_module().open();
+  }
+  attention_ = kernels;
 }
 
 void DeviceState::push_range(const char* name) {

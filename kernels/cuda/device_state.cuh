@@ -13,6 +13,7 @@
 // kernels/cuda and the ops' .cu files include it.
 namespace ovid::kernels::cuda {
 
+class CudnnAttention;  // kernels/cuda/cudnn_attention.h: attention by cuDNN, where it is chosen
 class ProductChoices;  // kernels/cuda/product_choices.h: the algorithms of matrix products
 
 class DeviceState final : public Device {
@@ -41,6 +42,8 @@ class DeviceState final : public Device {
   void launch(const Graph& graph) override;
   std::string product_choices() const override;
   void set_product_choices(const std::string& json) override;
+  void choose_attention(AttentionKernels kernels) override;
+  AttentionKernels attention() const override { return attention_; }
   void push_range(const char* name) override;
   void pop_range() noexcept override;
 
@@ -51,6 +54,8 @@ class DeviceState final : public Device {
   static constexpr std::size_t kWorkspaceBytes = 32u << 20;
   ProductChoices& choices() { return *choices_; }
   bool capturing() const { return capturing_; }
+  // Once kCudnn has been chosen.
+  CudnnAttention& cudnn() { return *cudnn_; }
 
  private:
   cudaStream_t stream_of(Queue queue) const { return streams_[static_cast<int>(queue)]; }
@@ -64,6 +69,8 @@ class DeviceState final : public Device {
   void* workspace_ = nullptr;
   std::unique_ptr<ProductChoices> choices_;
   bool capturing_ = false;
+  AttentionKernels attention_ = AttentionKernels::kFlash;
+  std::unique_ptr<CudnnAttention> cudnn_;
 };
 
 // The state behind a context's device. Throws DeviceError where the context has none (a bug).

@@ -7,6 +7,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/convert/convert.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/device_collectives.h"
 #include "kernels/dropout/dropout.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/gelu/gelu.h"
@@ -15,6 +16,7 @@
 #include "kernels/linear/linear.h"
 #include "kernels/moving_average/moving_average.h"
 #include "kernels/softmax_cross_entropy/softmax_cross_entropy.h"
+#include "kernels/step_guard/step_guard.h"
 
 // What the program and its CUDA module (libovid_cuda.so) agree on. The module is loaded at the
 // first call that needs it, so that a program built with CUDA starts, at no cost, where CUDA's
@@ -22,13 +24,16 @@
 namespace ovid::kernels::cuda {
 
 // Changes whenever a struct that crosses the border does; a module of another build is refused.
-inline constexpr const char* kModuleInterface = "ovid-cuda-1";
+inline constexpr const char* kModuleInterface = "ovid-cuda-4";
 
 // The module's functions. Members have the names and types of the entries that the ops declare.
 struct Backend {
   const char* interface;
   int (*device_count)();
   std::unique_ptr<Device> (*open_device)(int index);
+  decltype(&cuda::collectives_unavailable) collectives_unavailable;
+  decltype(&cuda::make_collective_id) make_collective_id;
+  decltype(&cuda::open_collectives) open_collectives;
 
   decltype(&cuda::adamw_update) adamw_update;
   decltype(&cuda::attention_forward) attention_forward;
@@ -53,6 +58,7 @@ struct Backend {
   decltype(&cuda::linear_gelu_backward) linear_gelu_backward;
   decltype(&cuda::moving_average_update) moving_average_update;
   decltype(&cuda::softmax_cross_entropy) softmax_cross_entropy;
+  decltype(&cuda::step_guard) step_guard;
 };
 
 // The module, loaded at the first call. Sought where the environment variable OVID_CUDA_MODULE

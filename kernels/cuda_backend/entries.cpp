@@ -71,11 +71,29 @@ void moving_average_update(Context& ctx, const MovingAverage& op) {
 void gradient_norm(Context& ctx, const GradientNorm& op) {
   backend().gradient_norm(ctx, op);
 }
+void step_guard(Context& ctx, const StepGuard& op) {
+  backend().step_guard(ctx, op);
+}
 void convert(Context& ctx, const Convert& op) {
   backend().convert(ctx, op);
 }
 void set_zero(Context& ctx, const SetZero& op) {
   backend().set_zero(ctx, op);
+}
+
+// Those of the device collectives (kernels/cuda/device_collectives.h).
+std::string collectives_unavailable() noexcept {
+  try {
+    return backend().collectives_unavailable();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+CollectiveId make_collective_id() {
+  return backend().make_collective_id();
+}
+std::unique_ptr<DeviceCollectives> open_collectives(Device& device, const CollectiveGroup& group) {
+  return backend().open_collectives(device, group);
 }
 
 }  // namespace ovid::kernels::cuda

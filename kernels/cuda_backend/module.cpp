@@ -9,6 +9,9 @@ ovid_cuda_backend() {
       .interface = cuda::kModuleInterface,
       .device_count = &cuda::count_devices,
       .open_device = &cuda::open_device_state,
+      .collectives_unavailable = &cuda::collectives_unavailable,
+      .make_collective_id = &cuda::make_collective_id,
+      .open_collectives = &cuda::open_collectives,
       .adamw_update = &cuda::adamw_update,
       .attention_forward = &cuda::attention_forward,
       .attention_backward = &cuda::attention_backward,
@@ -32,6 +35,7 @@ ovid_cuda_backend() {
       .linear_gelu_backward = &cuda::linear_gelu_backward,
       .moving_average_update = &cuda::moving_average_update,
       .softmax_cross_entropy = &cuda::softmax_cross_entropy,
+      .step_guard = &cuda::step_guard,
   };
   return &table;
 }

@@ -164,7 +164,7 @@ Problems check_library_headers(const fs::path& root) {
   static const std::vector<Library> kLibraries = {
       {"cuda", {"kernels/"}},
       {"cublas", {"kernels/cuda"}},
-      {"nccl", {"src/distributed"}},
+      {"nccl", {"kernels/cuda"}},
       {"mpi.h", {"src/distributed"}},
       {"dnnl", {"kernels/cpu"}},
       {"oneapi/dnnl", {"kernels/cpu"}},

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 
 #include "kernels/attention/attention.h"
@@ -279,6 +280,35 @@ TEST_CASE("huge scores on CUDA give the largest key's value, not NaN", "[kernels
     for (const double value : r.out.values()) REQUIRE(std::fabs(value) <= 100.0);
     for (const double value : r.d_qkv.values()) REQUIRE(std::isfinite(value));
   });
+}
+
+TEST_CASE("the naive attention kernels match the reference", "[kernels][cuda]") {
+  if (cuda_device() == nullptr) return;
+  cuda_device()->choose_attention(cuda::AttentionKernels::kNaive);
+  for_each_precision([](DType dtype) {
+    check_case({.B = 2, .T = 1, .H = 2, .D = 1}, dtype);
+    check_case({.B = 1, .T = 130, .H = 2, .D = 64}, dtype);
+    check_case({.B = 2, .T = 41, .H = 1, .D = 7, .dropout = kMask}, dtype);
+  });
+  check_case({.B = 1, .T = 5, .H = 1, .D = 150}, DType::kBfloat16);
+  const Case wide{.B = 1, .T = 2, .H = 1, .D = 2049};
+  const Tensor qkv = Tensor::random({1, 2, 3 * wide.C()}, 1);
+  CHECK_THROWS_AS(run(wide, qkv, Tensor::random({1, 2, wide.C()}, 2)), ShapeError);
+  cuda_device()->choose_attention(cuda::AttentionKernels::kFlash);
+}
+
+TEST_CASE("cuDNN's attention says why it is not there, and the choice stays", "[kernels][cuda]") {
+  if (cuda_device() == nullptr) return;
+  REQUIRE(setenv("OVID_CUDNN_MODULE", "/absent/libovid_cudnn.so", 1) == 0);
+  try {
+    cuda_device()->choose_attention(cuda::AttentionKernels::kCudnn);
+    FAIL("there is no such module");
+  } catch (const DeviceError& error) {
+    CHECK_THAT(error.what(), Catch::Contains("/absent/libovid_cudnn.so") &&
+                                 Catch::Contains("set attention: flash"));
+  }
+  REQUIRE(unsetenv("OVID_CUDNN_MODULE") == 0);
+  CHECK(cuda_device()->attention() == cuda::AttentionKernels::kFlash);
 }
 
 }  // namespace ovid::kernels
