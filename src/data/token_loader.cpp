@@ -9,6 +9,7 @@
 
 #include "src/core/checked_arithmetic.h"
 #include "src/core/error.h"
+#include "src/data/batch_share.h"
 
 namespace ovid::data {
 namespace {
@@ -118,11 +119,21 @@ class TokenLoader::Prefetcher {
       throw UsageError(fmt::format("a batch of {} sequences on each of {} ranks is not possible",
                                    count, options_.ranks));
     }
-    const std::int64_t first = cursor_ + options_.rank * count;
-    if (!take_prepared(first, count)) load(table_, options_.length, first, count, front_);
-    cursor_ += static_cast<std::int64_t>(*consumed);
-    post(cursor_ + options_.rank * count, count);
-    return front_;
+    return take({.first = options_.rank * count, .count = count},
+                static_cast<std::int64_t>(*consumed));
+  }
+
+  const TokenBatch& next_of_step(std::int64_t sequences) {
+    constexpr std::int64_t kMostSequencesOfStep = std::int64_t{1} << 40;
+    if (sequences < options_.ranks || sequences > kMostSequencesOfStep) {
+      throw UsageError(
+          fmt::format("a step of {} sequences is not possible with {} ranks: each takes at least "
+                      "one, all together {} at most",
+                      sequences, options_.ranks, kMostSequencesOfStep));
+    }
+    return take(share_of_batch(sequences, static_cast<int>(options_.rank),
+                               static_cast<int>(options_.ranks)),
+                sequences);
   }
 
   std::int64_t cursor() const { return cursor_; }
@@ -151,6 +162,17 @@ class TokenLoader::Prefetcher {
   }
 
  private:
+  // This rank's share of what all ranks consume now; then prepares the same of what follows.
+  const TokenBatch& take(const BatchShare& share, std::int64_t consumed) {
+    const std::int64_t first = cursor_ + share.first;
+    if (!take_prepared(first, share.count)) {
+      load(table_, options_.length, first, share.count, front_);
+    }
+    cursor_ += consumed;
+    post(cursor_ + share.first, share.count);
+    return front_;
+  }
+
   enum class State { kIdle, kRequested, kReady };
 
   // Waits for the thread, and swaps its batch to the front where it is the one that is asked for.
@@ -227,6 +249,9 @@ TokenLoader::~TokenLoader() = default;
 
 const TokenBatch& TokenLoader::next(std::int64_t count) {
   return prefetcher_->next(count);
+}
+const TokenBatch& TokenLoader::next_of_step(std::int64_t sequences) {
+  return prefetcher_->next_of_step(sequences);
 }
 std::int64_t TokenLoader::cursor() const {
   return prefetcher_->cursor();

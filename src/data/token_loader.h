@@ -53,6 +53,9 @@ class TokenLoader {
   // size of the one before; another size is correct, but has to be read while the caller waits.
   // Rethrows what the thread met (DataError where a shard changed).
   const TokenBatch& next(std::int64_t count);
+  // This rank's share (batch_share.h) of the following `sequences` of the run; otherwise as next().
+  // Throws UsageError for fewer sequences than ranks.
+  const TokenBatch& next_of_step(std::int64_t sequences);
 
   // Sequences consumed by all ranks so far: what a checkpoint keeps.
   std::int64_t cursor() const;

@@ -13,6 +13,7 @@
 #include "src/core/checksum.h"
 #include "src/core/error.h"
 #include "src/memory/transfer.h"
+#include "src/model/shard_layout.h"
 
 namespace ovid::model {
 
@@ -26,10 +27,33 @@ DType dtype_of(const ModelConfig& config, const TensorDescription& tensor,
   return tensor.name == head ? storage.head_dtype.value_or(storage.dtype) : storage.dtype;
 }
 
+std::vector<View> take_groups(memory::Arena& arena, const ModelConfig& config,
+                              const ParameterStorage& storage) {
+  std::vector<View> rows;
+  if (storage.shards == 0) return rows;
+  for (const ShardLayout::Group& group : lay_out_shards(config, storage.shards).groups) {
+    rows.push_back(arena.take(group.name, storage.dtype, Shape{group.padded}));
+  }
+  return rows;
+}
+
+// Where a tensor lies in the row of its group.
+View view_in(const ShardLayout& layout, const std::vector<View>& rows, std::size_t tensor) {
+  const ShardLayout::Tensor& place = layout.tensors[tensor];
+  const View& row = rows[place.group];
+  auto* const begin = static_cast<std::byte*>(row.raw());
+  const std::size_t offset = static_cast<std::size_t>(place.offset) * bytes_of(row.dtype());
+  return {begin == nullptr ? nullptr : begin + offset, row.dtype(), place.description.shape};
+}
+
 memory::Arena make_arena(const ModelConfig& config, const std::string& purpose,
                          const ParameterStorage& storage) {
   if (storage.only_measures) return memory::Arena(purpose);
   const std::size_t bytes = memory::measure([&](memory::Arena& arena) {
+    if (storage.shards > 0) {
+      take_groups(arena, config, storage);
+      return;
+    }
     for (const TensorDescription& t : describe_tensors(config)) {
       arena.take(t.name, dtype_of(config, t, storage), t.shape, t.reserved_rows);
     }
@@ -103,12 +127,16 @@ ParameterSet::ParameterSet(const ModelConfig& config, const std::string& purpose
                            const ParameterStorage& storage)
     : dtype_(storage.dtype),
       arena_(make_arena(config, purpose, storage)),
-      views_(build_parameters(config, [&](const TensorDescription& t) {
-        const View view =
-            arena_.take(t.name, dtype_of(config, t, storage), t.shape, t.reserved_rows);
-        tensors_.push_back({t, view});
-        return view;
-      })) {}
+      groups_(take_groups(arena_, config, storage)),
+      views_(build_parameters(
+          config, [&, layout = lay_out_shards(config, std::max(storage.shards, 1))](
+                      const TensorDescription& t) {
+            const View view = storage.shards > 0 ? view_in(layout, groups_, tensors_.size())
+                                                 : arena_.take(t.name, dtype_of(config, t, storage),
+                                                               t.shape, t.reserved_rows);
+            tensors_.push_back({t, view});
+            return view;
+          })) {}
 
 View ParameterSet::flat() {
   for (const Tensor& tensor : tensors_) {
@@ -120,6 +148,7 @@ View ParameterSet::flat() {
 }
 
 std::vector<View> ParameterSet::runs() const {
+  if (!groups_.empty()) return groups_;
   std::vector<View> runs;
   const std::vector<memory::Arena::Entry>& entries = arena_.entries();
   for (std::size_t first = 0; first < tensors_.size();) {

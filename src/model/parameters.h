@@ -123,6 +123,9 @@ struct ParameterStorage {
   std::optional<DType> head_dtype = std::nullopt;
   kernels::cuda::Device* device = nullptr;  // null: host memory
   bool only_measures = false;               // the views have null addresses
+  // Of ranks that share the set: each group of tensors is a row of lay_out_shards(config, shards),
+  // padded so that every rank's part is as long, and all tensors have `dtype`. 0: one rank's set.
+  int shards = 0;
 };
 
 // One value for each parameter of a model, in one arena: the weights, the gradients, or one of the
@@ -147,6 +150,8 @@ class ParameterSet {
   View flat();
   // The same for any set: one row for each run of tensors of one number type.
   std::vector<View> runs() const;
+  // Row `group` of the layout that the set was made by; for sets of several shards.
+  View group(std::size_t index) const { return groups_.at(index); }
   // From a set of the same config, number type and device. Enqueued on the device.
   void copy_from(ParameterSet& other);
   const memory::Arena& arena() const { return arena_; }
@@ -156,6 +161,7 @@ class ParameterSet {
  private:
   DType dtype_;
   memory::Arena arena_;
+  std::vector<View> groups_;  // of a set of several shards
   std::vector<Tensor> tensors_;
   ModelParameters<View> views_;
 };

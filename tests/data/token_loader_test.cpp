@@ -125,6 +125,41 @@ TEST_CASE("ranks share the sequences that one rank would read", "[data][threads]
   }
 }
 
+TEST_CASE("shares of a step that ranks do not divide are the sequences of one rank, once each",
+          "[data][threads]") {
+  const Corpus corpus(false);
+  const TokenDataset dataset = corpus.open();
+  const TokenLoaderOptions alone{.seed = 5, .length = 4};
+  TokenLoader one(dataset, alone);
+  std::vector<std::int64_t> expected;
+  for (const std::int64_t sequences : {7, 11, 9}) {
+    const auto& ids = one.next_of_step(sequences).sequence_ids;
+    expected.insert(expected.end(), ids.begin(), ids.end());
+  }
+  for (const std::int64_t ranks : {2, 3, 5, 7}) {
+    std::vector<std::unique_ptr<TokenLoader>> loaders;
+    for (std::int64_t rank = 0; rank < ranks; ++rank) {
+      TokenLoaderOptions options = alone;
+      options.rank = rank;
+      options.ranks = ranks;
+      loaders.push_back(std::make_unique<TokenLoader>(dataset, options));
+    }
+    std::vector<std::int64_t> ids;
+    std::int64_t consumed = 0;
+    for (const std::int64_t sequences : {7, 11, 9}) {
+      consumed += sequences;
+      for (auto& loader : loaders) {
+        const auto& part = loader->next_of_step(sequences).sequence_ids;
+        CHECK(static_cast<std::int64_t>(part.size()) >= sequences / ranks);
+        ids.insert(ids.end(), part.begin(), part.end());
+        CHECK(loader->cursor() == consumed);
+      }
+    }
+    CHECK(ids == expected);
+    CHECK_THROWS_WITH(loaders[0]->next_of_step(ranks - 1), Contains("each takes at least one"));
+  }
+}
+
 TEST_CASE("the targets of a step are counted before it is read", "[data]") {
   const Corpus corpus(true);
   const TokenDataset dataset = corpus.open();
