@@ -11,7 +11,7 @@ ovid_test_packages=(catch2 librapidcheck-dev xz-utils)
 ovid_fuzz_packages=(clang-14 libclang-rt-14-dev)
 ovid_corpus_packages=(bible-kjv bible-kjv-text)
 # Each of these only makes something faster or adds something.
-ovid_optional_packages=(ccache libdnnl-dev libopenblas-openmp-dev libbenchmark-dev)
+ovid_optional_packages=(ccache libdnnl-dev libopenblas-openmp-dev libbenchmark-dev libopenmpi-dev openmpi-bin)
 
 ovid_log=build/setup.log
 ovid_install=${OVID_INSTALL:-auto} # auto: as root only; yes; no

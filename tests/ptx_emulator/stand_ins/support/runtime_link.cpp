@@ -57,7 +57,13 @@ void destroy_work(void* data) {
 }  // namespace
 
 void* runtime_function(const char* name) {
-  return dlsym(RTLD_DEFAULT, name);
+  if (void* const found = dlsym(RTLD_DEFAULT, name); found != nullptr) return found;
+  // A program may load the runtime, and then this library, each with symbols of its own.
+  void* const runtime = dlopen("libcudart.so.13", RTLD_NOLOAD | RTLD_NOW);
+  if (runtime == nullptr) return nullptr;
+  void* const found = dlsym(runtime, name);
+  dlclose(runtime);  // takes back this look alone
+  return found;
 }
 
 bool runtime_present() {
