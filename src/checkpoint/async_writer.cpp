@@ -41,6 +41,7 @@ struct AsyncCheckpointWriter::Implementation {
   Snapshot snapshot;  // of the writer's thread while one is at work, otherwise of the caller
   std::thread thread;
   std::int64_t step_in_flight = 0;
+  Hurry hurry{false};
 
   mutable std::mutex mutex;
   std::condition_variable finished;
@@ -56,7 +57,7 @@ struct AsyncCheckpointWriter::Implementation {
     const Clock::time_point start = Clock::now();
     try {
       CommittedCheckpoint committed =
-          commit_checkpoint(run_directory, step, snapshot.content(), retention);
+          commit_checkpoint(run_directory, step, snapshot.content(), retention, &hurry);
       outcome.saved.path = std::move(committed.path);
       outcome.warnings = std::move(committed.warnings);
     } catch (...) {
@@ -123,6 +124,7 @@ AsyncCheckpointWriter::AsyncCheckpointWriter(const Path& run_directory, int copy
 }
 
 AsyncCheckpointWriter::~AsyncCheckpointWriter() {
+  implementation_->hurry = true;
   implementation_->join();
   for (bool told = false; !told;) {
     try {

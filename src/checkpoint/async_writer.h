@@ -34,7 +34,8 @@ class AsyncCheckpointWriter {
  public:
   // `copy_threads`: threads that copy, at least 1. No memory is taken yet.
   AsyncCheckpointWriter(const Path& run_directory, int copy_threads);
-  // Waits for the write in flight. A failure that neither poll() nor wait() told is logged.
+  // Waits for the write in flight; for other ranks' parts of it some seconds only, so that what
+  // ends this rank ends it soon. A failure that neither poll() nor wait() told is logged.
   ~AsyncCheckpointWriter();
   AsyncCheckpointWriter(const AsyncCheckpointWriter&) = delete;
   AsyncCheckpointWriter& operator=(const AsyncCheckpointWriter&) = delete;

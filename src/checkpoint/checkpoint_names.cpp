@@ -41,6 +41,10 @@ std::string unique_name(const char* prefix, std::int64_t step) {
   return fmt::format("{}{}-{:08x}{:08x}", prefix, step_name(step), random(), random());
 }
 
+std::string shared_name(const char* prefix, std::int64_t step, std::uint64_t attempt) {
+  return fmt::format("{}{}-{:016x}", prefix, step_name(step), attempt);
+}
+
 std::vector<std::int64_t> list_steps(const Path& run_directory) {
   const Path directory = checkpoints_directory(run_directory);
   std::vector<std::int64_t> steps;

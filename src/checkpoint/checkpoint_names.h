@@ -32,6 +32,9 @@ std::string pin_name(std::int64_t step);
 // PREFIX + step_name + "-" + 16 random hexadecimal digits. No clock takes part: clocks jump.
 std::string unique_name(const char* prefix, std::int64_t step);
 
+// The same with the digits of a number that several ranks know.
+std::string shared_name(const char* prefix, std::int64_t step, std::uint64_t attempt);
+
 // The steps of all checkpoint directories, ascending; empty where the run has none. Throws
 // ResourceError.
 std::vector<std::int64_t> list_steps(const Path& run_directory);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "src/checkpoint/rank_records.h"
 #include "src/checkpoint/run_checkpoint.h"
 
 // The two halves of write_checkpoint, for callers that run them on different threads.
@@ -18,8 +19,11 @@ struct CommittedCheckpoint {
   std::vector<std::string> warnings;  // of `latest` and pruning, which come after the commit
 };
 
-// Writes and commits a content that check_content has passed. Throws as write_checkpoint.
+// Writes and commits a content that check_content has passed; with several ranks, this one's share
+// of that. Throws as write_checkpoint. `hurry`, where given, ends its waits for other ranks soon
+// after it is set.
 CommittedCheckpoint commit_checkpoint(const Path& run_directory, std::int64_t step,
-                                      const CheckpointContent& content, const Retention& retention);
+                                      const CheckpointContent& content, const Retention& retention,
+                                      const Hurry* hurry = nullptr);
 
 }  // namespace ovid::checkpoint

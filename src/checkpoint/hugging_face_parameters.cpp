@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <stdexcept>
 
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/checkpoint/model_tensors.h"
+#include "src/checkpoint/optimizer_parts.h"
 #include "src/checkpoint/parameter_matching.h"
+#include "src/checkpoint/range_reading.h"
+#include "src/checkpoint/run_checkpoint.h"
 #include "src/checkpoint/staged_destination.h"
 #include "src/core/error.h"
 
@@ -117,6 +121,39 @@ void read_parameters(const Path& directory, std::span<const NamedDestination> de
                       fmt::format("{}: '{}'", directory.string(), destinations[i].name));
     });
     forget_mapped(match.stored[i]->bytes);
+  }
+}
+
+void load_parameter_parts(const Path& checkpoint, const model::ModelConfig& config,
+                          std::span<const NamedDestination> parts) {
+  const ModelTensors tensors(checkpoint);
+  const std::vector<TensorSpecification> wanted = gpt2_tensors(config);
+  const ParameterMatch match = match_parameters(tensors, wanted);
+  refuse_problems(checkpoint.string(), match.problems);
+  std::map<std::string_view, const StoredTensor*> stored;
+  for (std::size_t i = 0; i < wanted.size(); ++i) stored[wanted[i].name] = match.stored[i];
+  for (const NamedDestination& destination : parts) {
+    const std::optional<PartName> part = parse_part_name(destination.name);
+    const auto found = part ? stored.find(part->tensor) : stored.end();
+    if (found == stored.end()) {
+      throw std::logic_error(
+          fmt::format("'{}' is to be read, and no tensor of the model", destination.name));
+    }
+    const StoredTensor& tensor = *found->second;
+    std::uint64_t elements = 1;
+    for (const std::int64_t extent : tensor.shape) elements *= static_cast<std::uint64_t>(extent);
+    const PartName::Range range = part->range.value_or(PartName::Range{0, elements});
+    if (range.end > elements ||
+        range.end - range.begin != static_cast<std::uint64_t>(destination.view.elements())) {
+      throw std::logic_error(fmt::format("'{}' is to be read into {}", destination.name,
+                                         destination.view.shape().text()));
+    }
+    if (range.begin == range.end) continue;
+    fill_destination(destination, [&](const kernels::View& view) {
+      read_common_range(tensor, {0, elements}, range, view,
+                        fmt::format("{}: '{}'", checkpoint.string(), destination.name));
+    });
+    forget_mapped(tensor.bytes);
   }
 }
 

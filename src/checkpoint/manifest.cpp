@@ -120,7 +120,10 @@ std::string manifest_text(const Manifest& manifest) {
 }
 
 Manifest read_manifest(const Path& checkpoint) {
-  const Path path = checkpoint / kManifestFile;
+  return read_manifest_file(checkpoint / kManifestFile);
+}
+
+Manifest read_manifest_file(const Path& path) {
   const std::string text = read_json_file(path);
   try {
     const nlohmann::json document = nlohmann::json::parse(text);

@@ -34,6 +34,9 @@ std::string manifest_text(const Manifest& manifest);
 // version.
 Manifest read_manifest(const Path& checkpoint);
 
+// The same of a file that is no checkpoint's manifest but is written as one.
+Manifest read_manifest_file(const Path& path);
+
 // Files of the manifest that are absent or of another size or (with kAllBytes) hash, a sentence
 // each.
 std::vector<std::string> compare_files(const Path& checkpoint, const Manifest& manifest,

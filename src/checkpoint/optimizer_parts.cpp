@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <stdexcept>
 
 #include "src/checkpoint/checkpoint_names.h"
 #include "src/checkpoint/manifest.h"
 #include "src/checkpoint/parameter_matching.h"
+#include "src/checkpoint/range_reading.h"
 #include "src/checkpoint/run_checkpoint.h"
 #include "src/checkpoint/staged_destination.h"
 #include "src/core/error.h"
@@ -21,18 +23,18 @@ struct Part {
   const StoredTensor* tensor;
 };
 
-// The parts of one destination, and what is wrong with them.
+// The parts of one tensor.
 struct Assembly {
-  const NamedDestination* destination;
+  kernels::Shape shape;  // of the whole
   std::vector<Part> parts;
 };
 
 using Assemblies = std::map<std::string, Assembly, std::less<>>;
 
-bool fits(const StoredTensor& tensor, const PartName& part, const kernels::View& view) {
-  if (!part.range) return same_shape(tensor.shape, view.shape());
+bool fits(const StoredTensor& tensor, const PartName& part, const kernels::Shape& shape) {
+  if (!part.range) return same_shape(tensor.shape, shape);
   const std::uint64_t count = part.range->end - part.range->begin;
-  return part.range->end <= static_cast<std::uint64_t>(view.elements()) &&
+  return part.range->end <= static_cast<std::uint64_t>(shape.elements()) &&
          tensor.shape.size() == 1 && static_cast<std::uint64_t>(tensor.shape[0]) == count;
 }
 
@@ -46,13 +48,13 @@ void add_file(const SafetensorsFile& file, Assemblies& assemblies,
       problems.push_back(fmt::format("'{}' belongs to no optimizer state of this run", name));
       continue;
     }
-    const kernels::View& view = found->second.destination->view;
-    if (tensor.dtype != "F32" || !fits(tensor, *part, view)) {
+    const kernels::Shape& shape = found->second.shape;
+    if (tensor.dtype != "F32" || !fits(tensor, *part, shape)) {
       problems.push_back(fmt::format("'{}' is {} {}, wanted is F32 {}", name, tensor.dtype,
-                                     shape_text(tensor.shape), view.shape().text()));
+                                     shape_text(tensor.shape), shape.text()));
       continue;
     }
-    const PartName::Range whole{0, static_cast<std::uint64_t>(view.elements())};
+    const PartName::Range whole{0, static_cast<std::uint64_t>(shape.elements())};
     found->second.parts.push_back({part->range.value_or(whole), &tensor});
   }
 }
@@ -75,39 +77,48 @@ void check_coverage(const std::string& name, Assembly& assembly,
     }
     covered = part.range.end;
   }
-  const auto elements = static_cast<std::uint64_t>(assembly.destination->view.elements());
+  const auto elements = static_cast<std::uint64_t>(assembly.shape.elements());
   if (assembly.parts.empty() || covered != elements) {
     problems.push_back(fmt::format("'{}': {} of {} elements are there", name, covered, elements));
   }
 }
 
-void copy_part(const Part& part, const kernels::View& view, std::string_view name) {
-  StoredTensor remaining = *part.tensor;
-  if (view.contiguous()) {
-    const auto count = static_cast<std::int64_t>(part.range.end - part.range.begin);
-    remaining.shape = {count};
-    read_as_float32(
-        remaining,
-        {view.data<float>() + part.range.begin, kernels::DType::kFloat32, kernels::Shape{count}},
-        name);
-    return;
+// What of a tensor a destination holds, by its name.
+struct WantedRange {
+  const NamedDestination* destination;
+  const Assembly* assembly;
+  PartName::Range range;
+};
+
+WantedRange wanted_range(const NamedDestination& destination, const Assemblies& assemblies) {
+  const std::optional<PartName> part = parse_part_name(destination.name);
+  const auto found = part ? assemblies.find(part->tensor) : assemblies.end();
+  if (found == assemblies.end()) {
+    throw std::logic_error(fmt::format("'{}' is to be read, and no such tensor", destination.name));
   }
-  // Rows are padded: the part falls into pieces, one for each row that it touches.
-  const auto columns = static_cast<std::uint64_t>(view.columns());
-  for (std::uint64_t begin = part.range.begin; begin < part.range.end;) {
-    const std::uint64_t row = begin / columns, column = begin % columns;
-    const std::uint64_t count = std::min(columns - column, part.range.end - begin);
-    const StoredTensor piece{
-        remaining.dtype,
-        {static_cast<std::int64_t>(count)},
-        remaining.bytes.subspan((begin - part.range.begin) * sizeof(float), count * sizeof(float))};
-    float* target =
-        view.data<float>() + row * static_cast<std::uint64_t>(view.row_stride()) + column;
-    read_as_float32(
-        piece, {target, kernels::DType::kFloat32, kernels::Shape{static_cast<std::int64_t>(count)}},
-        name);
-    begin += count;
+  const auto elements = static_cast<std::uint64_t>(found->second.shape.elements());
+  const PartName::Range range = part->range.value_or(PartName::Range{0, elements});
+  if (range.end > elements ||
+      range.end - range.begin != static_cast<std::uint64_t>(destination.view.elements())) {
+    throw std::logic_error(fmt::format("'{}' is to be read into {}", destination.name,
+                                       destination.view.shape().text()));
   }
+  return {&destination, &found->second, range};
+}
+
+// The parts of a tensor lie side by side, sorted: those of a range are found by bisection.
+void fill(const WantedRange& wanted) {
+  if (wanted.range.begin == wanted.range.end) return;
+  fill_destination(*wanted.destination, [&wanted](const kernels::View& view) {
+    const std::vector<Part>& parts = wanted.assembly->parts;
+    auto part = std::upper_bound(
+        parts.begin(), parts.end(), wanted.range.begin,
+        [](std::uint64_t element, const Part& candidate) { return element < candidate.range.end; });
+    for (; part != parts.end() && part->range.begin < wanted.range.end; ++part) {
+      read_common_range(*part->tensor, part->range, wanted.range, view, wanted.destination->name);
+      forget_mapped(part->tensor->bytes);
+    }
+  });
 }
 
 }  // namespace
@@ -124,6 +135,10 @@ std::optional<PartName> parse_part_name(std::string_view name) {
   return PartName{name.substr(0, at), range};
 }
 
+std::string optimizer_file(int rank) {
+  return fmt::format("optimizer-{:05}.safetensors", rank);
+}
+
 std::vector<Path> optimizer_files(const Path& checkpoint) {
   std::vector<Path> files;
   for (const auto& [name, file] : read_manifest(checkpoint).files) {
@@ -133,24 +148,28 @@ std::vector<Path> optimizer_files(const Path& checkpoint) {
   return files;
 }
 
-void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> destinations) {
+void load_optimizer_parts(const Path& checkpoint, std::span<const TensorSpecification> tensors,
+                          std::span<const NamedDestination> destinations) {
   Assemblies assemblies;
+  for (const TensorSpecification& tensor : tensors)
+    assemblies.emplace(tensor.name, Assembly{tensor.shape, {}});
+  std::vector<WantedRange> wanted;
   for (const NamedDestination& destination : destinations)
-    assemblies[destination.name] = {&destination, {}};
+    wanted.push_back(wanted_range(destination, assemblies));
   std::vector<SafetensorsFile> files;
   for (const Path& path : optimizer_files(checkpoint)) files.emplace_back(path);
   std::vector<std::string> problems;
   for (const SafetensorsFile& file : files) add_file(file, assemblies, problems);
   for (auto& [name, assembly] : assemblies) check_coverage(name, assembly, problems);
   refuse_problems(fmt::format("the optimizer state of {}", checkpoint.string()), problems);
-  for (const auto& entry : assemblies) {  // clang 14 lets no lambda use the names of a binding
-    fill_destination(*entry.second.destination, [&entry](const kernels::View& view) {
-      for (const Part& part : entry.second.parts) {
-        copy_part(part, view, entry.first);
-        forget_mapped(part.tensor->bytes);
-      }
-    });
-  }
+  for (const WantedRange& range : wanted) fill(range);
+}
+
+void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> destinations) {
+  std::vector<TensorSpecification> tensors;
+  for (const NamedDestination& destination : destinations)
+    tensors.push_back({destination.name, destination.view.shape()});
+  load_optimizer_parts(checkpoint, tensors, destinations);
 }
 
 void load_parameters(const Path& checkpoint, std::span<const NamedDestination> destinations) {
@@ -161,14 +180,28 @@ bool has_average(const Path& checkpoint) {
   return std::filesystem::is_directory(checkpoint / kAverageFolder);
 }
 
-void load_average(const Path& checkpoint, std::span<const NamedDestination> destinations) {
+namespace {
+
+void require_average(const Path& checkpoint) {
   if (!has_average(checkpoint)) {
     throw CheckpointError(
         fmt::format("{} holds no average of the weights (no folder {}): it was saved without "
                     "weight_average.decay",
                     checkpoint.string(), kAverageFolder));
   }
+}
+
+}  // namespace
+
+void load_average(const Path& checkpoint, std::span<const NamedDestination> destinations) {
+  require_average(checkpoint);
   read_parameters(checkpoint / kAverageFolder, destinations);
+}
+
+void load_average_parts(const Path& checkpoint, const model::ModelConfig& config,
+                        std::span<const NamedDestination> parts) {
+  require_average(checkpoint);
+  load_parameter_parts(checkpoint / kAverageFolder, config, parts);
 }
 
 }  // namespace ovid::checkpoint

@@ -12,7 +12,8 @@
 // number of ranks reads what any other number wrote.
 namespace ovid::checkpoint {
 
-inline constexpr const char* kFirstOptimizerFile = "optimizer-00000.safetensors";
+// "optimizer-00003.safetensors": what rank 3 wrote.
+std::string optimizer_file(int rank);
 
 // A stored name: "NAME" is a whole tensor, "NAME@begin:end" its elements [begin, end) in C order.
 struct PartName {

@@ -18,16 +18,29 @@
 // save leaves the earlier ones as they were.
 namespace ovid::checkpoint {
 
+// The ranks that write one checkpoint together, each what it has, into one folder of a file system
+// that all of them see. They say nothing to each other but through files: no rank's training waits
+// for another's disk.
+struct WritingRanks {
+  int rank = 0;
+  int count = 1;
+  // The same on all ranks and of this attempt alone; not looked at where count is 1.
+  std::uint64_t attempt = 0;
+  double timeout_seconds = 600;  // how long rank 0 waits for the others' files, and they for it
+};
+
 struct CheckpointContent {
   model::ModelConfig config;
   std::optional<std::int64_t>
       end_of_text;  // id of <|endoftext|> for config.json; absent: see model_config_json
-  std::vector<NamedTensor> parameters;  // float32; exactly the tensors of gpt2_tensors(config)
+  // float32. Whole tensors: exactly those of gpt2_tensors(config), on rank 0 alone. Or parts as of
+  // `optimizer`: those of all ranks together are every element once.
+  std::vector<NamedTensor> parameters;
   // A second set of the same tensors: an average of the weights over time. Goes into average/, a
-  // Hugging Face model directory inside the checkpoint. Empty: there is none.
+  // Hugging Face model directory inside the checkpoint. Empty on all ranks: there is none.
   std::vector<NamedTensor> average = {};
-  // Into optimizer-00000.safetensors. Any names ("exp_avg.transformer.wte.weight"); a part of a
-  // tensor, elements [begin, end) in C order, is named "NAME@begin:end" and is flat.
+  // Into optimizer-NNNNN.safetensors, NNNNN the rank. Any names ("exp_avg.transformer.wte.weight");
+  // a part of a tensor, elements [begin, end) in C order, is named "NAME@begin:end" and is flat.
   std::vector<NamedTensor> optimizer;
   std::string state_json;  // state.json, as it is
   std::optional<Path>
@@ -35,6 +48,8 @@ struct CheckpointContent {
   std::map<std::string, std::string> texts;  // further small files: name to content
   std::map<std::string, std::string>
       metadata;  // kept in manifest.json: build, config hash, number of ranks
+  // Ranks other than 0 write tensors only: state, tokenizer, texts and metadata are rank 0's.
+  WritingRanks ranks = {};
 };
 
 struct Retention {
@@ -50,6 +65,10 @@ struct Retention {
 // come after the commit, are only warned of. An existing checkpoint of the same step is replaced:
 // it is set aside under a hidden name until the new one is durable, and clean_up_unfinished brings
 // it back after a crash in between.
+//
+// With several ranks all call it, each with its own content, and all return, or throw, by what
+// became of the whole: what one cannot write, or a rank that does not come within the timeout,
+// fails it for all.
 Path write_checkpoint(const Path& run_directory, std::int64_t step,
                       const CheckpointContent& content, const Retention& retention);
 
@@ -90,6 +109,16 @@ std::string inspect_text(const Path& directory);
 // before anything is written.
 void load_parameters(const Path& checkpoint, std::span<const NamedDestination> destinations);
 void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> destinations);
+
+// The same for a rank that holds parts: destinations are named "NAME@begin:end" and flat, and only
+// their ranges of the files are read. The whole checkpoint must be there all the same, every
+// element of every tensor exactly once: of `config`'s, or of `tensors` (names as in the files).
+void load_parameter_parts(const Path& checkpoint, const model::ModelConfig& config,
+                          std::span<const NamedDestination> parts);
+void load_average_parts(const Path& checkpoint, const model::ModelConfig& config,
+                        std::span<const NamedDestination> parts);
+void load_optimizer_parts(const Path& checkpoint, std::span<const TensorSpecification> tensors,
+                          std::span<const NamedDestination> parts);
 
 // Whether a checkpoint holds an average of the weights, and the same filling from it. Throws
 // CheckpointError where it holds none.

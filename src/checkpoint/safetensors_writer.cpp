@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
+#include <string_view>
 #include <vector>
 
+#include "src/checkpoint/optimizer_parts.h"
 #include "src/core/checksum.h"
+#include "src/core/range_file.h"
 #include "src/memory/transfer.h"
 
 namespace ovid::checkpoint {
@@ -135,7 +139,36 @@ class HashedFile {
   std::uint64_t bytes_ = 0;
 };
 
-void write_from_host(HashedFile& file, const kernels::ConstView& view) {
+// One range of a file that others write too, hashed for itself.
+class HashedRange {
+ public:
+  HashedRange(RangeFile& file, std::uint64_t begin) : file_(file), begin_(begin), at_(begin) {}
+
+  void write(std::span<const std::byte> bytes) {
+    constexpr std::size_t kPiece = 1 << 20;
+    while (!bytes.empty()) {
+      const auto piece = bytes.first(std::min(kPiece, bytes.size()));
+      checksum_.update(piece);
+      file_.write_at(at_, piece);
+      at_ += piece.size();
+      bytes = bytes.subspan(piece.size());
+    }
+  }
+
+  void finish(std::map<std::string, WrittenFile>& ranges) const {
+    if (at_ == begin_) return;
+    ranges[fmt::format("{}:{}", begin_, at_)] = {at_ - begin_, checksum_.digest()};
+  }
+
+ private:
+  RangeFile& file_;
+  Checksum checksum_;
+  std::uint64_t begin_;
+  std::uint64_t at_;
+};
+
+template <class File>
+void write_from_host(File& file, const kernels::ConstView& view) {
   const auto* data = static_cast<const std::byte*>(view.raw());
   const std::size_t element = kernels::bytes_of(view.dtype());
   if (view.elements() == 0) return;
@@ -150,7 +183,8 @@ void write_from_host(HashedFile& file, const kernels::ConstView& view) {
 }
 
 // A device's tensor comes over in pieces of some rows: no second copy of it in host memory.
-void write_tensor(HashedFile& file, const NamedTensor& tensor) {
+template <class File>
+void write_tensor(File& file, const NamedTensor& tensor) {
   if (tensor.device == nullptr) return write_from_host(file, tensor.view);
   if (tensor.view.elements() == 0) return;
   constexpr std::size_t kPiece = 16 << 20;
@@ -168,6 +202,14 @@ void write_tensor(HashedFile& file, const NamedTensor& tensor) {
   }
 }
 
+bool is_part_of(const NamedTensor& part, const std::optional<PartName::Range>& range,
+                const kernels::ConstView& whole) {
+  if (part.view.dtype() != whole.dtype()) return false;
+  if (!range) return part.view.shape() == whole.shape();
+  return range->end <= static_cast<std::uint64_t>(whole.elements()) &&
+         range->end - range->begin == static_cast<std::uint64_t>(part.view.elements());
+}
+
 }  // namespace
 
 std::uint64_t safetensors_bytes(std::span<const NamedTensor> tensors, const Metadata& metadata) {
@@ -182,6 +224,46 @@ WrittenFile write_safetensors(const Path& path, std::span<const NamedTensor> ten
   file.write(std::as_bytes(std::span(layout.header)));
   for (const NamedTensor* tensor : layout.order) write_tensor(file, *tensor);
   return file.finish();
+}
+
+std::map<std::string, WrittenFile> write_safetensors_parts(const Path& path,
+                                                           std::span<const NamedTensor> whole,
+                                                           std::span<const NamedTensor> parts,
+                                                           const Metadata& metadata,
+                                                           bool with_header) {
+  const Layout layout = lay_out(whole, metadata);
+  struct Place {
+    std::uint64_t offset;
+    const NamedTensor* tensor;
+  };
+  std::map<std::string_view, Place> places;
+  std::uint64_t offset = layout.header.size();
+  for (const NamedTensor* tensor : layout.order) {
+    places.emplace(tensor->name, Place{offset, tensor});
+    offset += bytes_of(tensor->view);
+  }
+  RangeFile file(path);
+  std::map<std::string, WrittenFile> ranges;
+  if (with_header) {
+    HashedRange range(file, 0);
+    range.write(std::as_bytes(std::span(layout.header)));
+    range.finish(ranges);
+  }
+  for (const NamedTensor& part : parts) {
+    const std::optional<PartName> name = parse_part_name(part.name);
+    const auto place = name ? places.find(name->tensor) : places.end();
+    if (place == places.end() || !is_part_of(part, name->range, place->second.tensor->view)) {
+      throw std::invalid_argument(fmt::format("'{}' {} is no part of the tensors of {}", part.name,
+                                              part.view.shape().text(), path.string()));
+    }
+    const std::uint64_t first = name->range ? name->range->begin : 0;
+    HashedRange range(file, place->second.offset + first * kernels::bytes_of(part.view.dtype()));
+    write_tensor(range, part);
+    range.finish(ranges);
+  }
+  file.sync();
+  file.close();
+  return ranges;
 }
 
 WrittenFile write_bytes(const Path& path, std::span<const std::byte> bytes) {

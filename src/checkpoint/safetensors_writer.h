@@ -41,7 +41,18 @@ std::uint64_t safetensors_bytes(std::span<const NamedTensor> tensors, const Meta
 WrittenFile write_safetensors(const Path& path, std::span<const NamedTensor> tensors,
                               const Metadata& metadata);
 
-// The same for a file of any bytes.
+// A file that several ranks write together: the one that write_safetensors would make of `whole`,
+// whose addresses are not looked at. Writes `parts`, named "NAME@begin:end" by the elements of a
+// tensor, at their places, and with `with_header` what comes before the tensors; leaves all else of
+// the file as it is. Returns what was written, by "begin:end" in bytes of the file. Syncs. Throws
+// as write_safetensors; std::invalid_argument for a part that is none of `whole`.
+std::map<std::string, WrittenFile> write_safetensors_parts(const Path& path,
+                                                           std::span<const NamedTensor> whole,
+                                                           std::span<const NamedTensor> parts,
+                                                           const Metadata& metadata,
+                                                           bool with_header);
+
+// The same as write_safetensors for a file of any bytes.
 WrittenFile write_bytes(const Path& path, std::span<const std::byte> bytes);
 
 }  // namespace ovid::checkpoint

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 
@@ -35,13 +36,49 @@ void require_all_parameters(const model::ModelConfig& config,
   }
 }
 
+bool is_part(const NamedTensor& tensor) {
+  return tensor.name.find('@') != std::string::npos;
+}
+
+bool are_parts(const std::vector<NamedTensor>& tensors) {
+  return !tensors.empty() && std::all_of(tensors.begin(), tensors.end(), is_part);
+}
+
+// Whole tensors are rank 0's to write; parts are looked at when they meet their places in the file.
+void require_parameters(const CheckpointContent& content,
+                        const std::vector<NamedTensor>& parameters, const char* what) {
+  const bool together = content.ranks.count > 1;
+  if (together && (are_parts(parameters) || (content.ranks.rank > 0 && parameters.empty()))) return;
+  if (content.ranks.rank > 0)
+    throw std::logic_error(fmt::format("rank {} has whole {}", content.ranks.rank, what));
+  require_all_parameters(content.config, parameters, what);
+}
+
+// The tensors of a whole model, for their names and sizes.
+std::vector<NamedTensor> whole_tensors(const model::ModelConfig& config) {
+  std::vector<NamedTensor> tensors;
+  for (const TensorSpecification& tensor : gpt2_tensors(config))
+    tensors.push_back({tensor.name, {nullptr, kernels::DType::kFloat32, tensor.shape}});
+  return tensors;
+}
+
+// Of the tensors' files, with all ranks' parts.
+std::uint64_t tensor_bytes(const CheckpointContent& content) {
+  if (content.ranks.count > 1) {
+    const std::uint64_t sets = content.average.empty() ? 3 : 4;
+    return sets * safetensors_bytes(whole_tensors(content.config), {});
+  }
+  const std::uint64_t average =
+      content.average.empty() ? 0 : safetensors_bytes(content.average, {});
+  return safetensors_bytes(content.parameters, {}) + safetensors_bytes(content.optimizer, {}) +
+         average;
+}
+
 void require_free_space(const Path& directory, std::int64_t step, const CheckpointContent& content,
                         const std::vector<TokenizerFile>& tokenizer) {
   constexpr std::uint64_t kSmallFiles =
       256 << 10;  // config, manifest, folder entries, rounding to blocks
-  std::uint64_t needed = kSmallFiles + content.state_json.size();
-  needed += safetensors_bytes(content.parameters, {}) + safetensors_bytes(content.optimizer, {});
-  if (!content.average.empty()) needed += safetensors_bytes(content.average, {});
+  std::uint64_t needed = kSmallFiles + content.state_json.size() + tensor_bytes(content);
   const std::uint64_t model_folders = content.average.empty() ? 1 : 2;
   for (const TokenizerFile& file : tokenizer) needed += model_folders * size_of_file(file.source);
   for (const auto& [name, text] : content.texts) needed += text.size();
@@ -54,23 +91,54 @@ void require_free_space(const Path& directory, std::int64_t step, const Checkpoi
   }
 }
 
-// A Hugging Face model directory: `folder` is empty or ends with a slash.
-void write_model(PendingCheckpoint& pending, const std::string& folder,
-                 const CheckpointContent& content, const std::vector<NamedTensor>& parameters,
-                 const std::vector<TokenizerFile>& tokenizer) {
-  pending.add_tensors(folder + "model.safetensors", parameters);
+// `folder` is empty or ends with a slash.
+void write_parameters(PendingCheckpoint& pending, const std::string& folder,
+                      const CheckpointContent& content,
+                      const std::vector<NamedTensor>& parameters) {
+  const std::string file = folder + "model.safetensors";
+  if (are_parts(parameters)) {
+    pending.add_tensor_parts(file, whole_tensors(content.config), parameters);
+  } else if (!parameters.empty()) {
+    pending.add_tensors(file, parameters);
+  }
+}
+
+void write_tensors(PendingCheckpoint& pending, const CheckpointContent& content) {
+  write_parameters(pending, "", content, content.parameters);
+  write_parameters(pending, std::string(kAverageFolder) + "/", content, content.average);
+  pending.add_tensors(optimizer_file(content.ranks.rank), content.optimizer);
+}
+
+// What makes a folder with a model's tensors a Hugging Face model directory.
+void write_model_files(PendingCheckpoint& pending, const std::string& folder,
+                       const CheckpointContent& content,
+                       const std::vector<TokenizerFile>& tokenizer) {
   pending.add_text(folder + "config.json", model_config_json(content.config, content.end_of_text));
   for (const TokenizerFile& file : tokenizer) pending.add_copy(folder + file.name, file.source);
 }
 
-void write_files(PendingCheckpoint& pending, const CheckpointContent& content,
+void write_texts(PendingCheckpoint& pending, const CheckpointContent& content,
                  const std::vector<TokenizerFile>& tokenizer) {
-  write_model(pending, "", content, content.parameters, tokenizer);
+  write_model_files(pending, "", content, tokenizer);
   if (!content.average.empty())
-    write_model(pending, std::string(kAverageFolder) + "/", content, content.average, tokenizer);
-  pending.add_tensors(kFirstOptimizerFile, content.optimizer);
+    write_model_files(pending, std::string(kAverageFolder) + "/", content, tokenizer);
   pending.add_text("state.json", content.state_json);
   for (const auto& [name, text] : content.texts) pending.add_text(name, text);
+}
+
+// The share of a rank other than 0: its files, its record, and what became of the whole.
+CommittedCheckpoint add_to_checkpoint(const Path& run_directory, std::int64_t step,
+                                      const CheckpointContent& content, const Hurry* hurry) {
+  PendingCheckpoint pending(run_directory, step, content.ranks, hurry);
+  try {
+    write_tensors(pending, content);
+    pending.leave_files();
+  } catch (const std::exception& error) {
+    pending.leave_failure(error.what());
+    if (pending.was_dropped()) pending.await_commit(hurry);  // throws: that is why this failed
+    throw;
+  }
+  return {pending.await_commit(hurry), {}};
 }
 
 }  // namespace
@@ -79,19 +147,21 @@ void check_content(std::int64_t step, const CheckpointContent& content,
                    const Retention& retention) {
   if (step < 0) throw std::logic_error(fmt::format("a checkpoint of step {}", step));
   check_retention(retention);
-  require_all_parameters(content.config, content.parameters, "parameters");
-  if (!content.average.empty())
-    require_all_parameters(content.config, content.average, "averaged parameters");
+  require_parameters(content, content.parameters, "parameters");
+  if (!content.average.empty()) require_parameters(content, content.average, "averaged parameters");
 }
 
 CommittedCheckpoint commit_checkpoint(const Path& run_directory, std::int64_t step,
-                                      const CheckpointContent& content,
-                                      const Retention& retention) {
+                                      const CheckpointContent& content, const Retention& retention,
+                                      const Hurry* hurry) {
+  if (content.ranks.rank > 0) return add_to_checkpoint(run_directory, step, content, hurry);
   const std::vector<TokenizerFile> tokenizer =
       content.tokenizer ? find_tokenizer_files(*content.tokenizer) : std::vector<TokenizerFile>{};
-  PendingCheckpoint pending(run_directory, step);
+  PendingCheckpoint pending(run_directory, step, content.ranks);
   require_free_space(checkpoints_directory(run_directory), step, content, tokenizer);
-  write_files(pending, content, tokenizer);
+  write_tensors(pending, content);
+  write_texts(pending, content, tokenizer);
+  if (content.ranks.count > 1) pending.collect(hurry);
   CommittedCheckpoint committed{pending.commit(content.metadata), {}};
   try {
     replace_file(checkpoints_directory(run_directory) / kLatestFile, step_name(step) + "\n");

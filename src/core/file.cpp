@@ -14,6 +14,7 @@
 
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/core/range_file.h"
 
 namespace ovid {
 namespace {
@@ -58,6 +59,34 @@ class Descriptor {
   int value_;
 };
 
+void write_all_at(int descriptor, const Path& path, std::uint64_t offset,
+                  std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written =
+        ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      throw_errno("write", path, errno);
+    }
+    offset += static_cast<std::uint64_t>(written);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void sync_descriptor(int descriptor, const Path& path) {
+  while (::fsync(descriptor) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EINVAL || errno == ENOTSUP) return;  // a pipe or /dev/null has no disk behind it
+    throw_errno("sync", path, errno);
+  }
+}
+
+// Not repeated on EINTR: Linux has then closed the descriptor all the same.
+void close_checked(int descriptor, const Path& path) {
+  if (descriptor >= 0 && ::close(descriptor) != 0 && errno != EINTR)
+    throw_errno("close", path, errno);
+}
+
 }  // namespace
 
 OutputFile::OutputFile(const Path& path, WriteMode mode) : path_(path) {
@@ -88,31 +117,36 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 }
 
 void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written =
-        ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      throw_errno("write", path_, errno);
-    }
-    offset += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+  write_all_at(descriptor_, path_, offset, bytes);
 }
 
 void OutputFile::sync() {
-  while (::fsync(descriptor_) != 0) {
-    if (errno == EINTR) continue;
-    if (errno == EINVAL || errno == ENOTSUP) return;  // a pipe or /dev/null has no disk behind it
-    throw_errno("sync", path_, errno);
-  }
+  sync_descriptor(descriptor_, path_);
 }
 
 void OutputFile::close() {
-  const int descriptor = std::exchange(descriptor_, -1);
-  // Not repeated on EINTR: Linux has then closed the descriptor all the same.
-  if (descriptor >= 0 && ::close(descriptor) != 0 && errno != EINTR)
-    throw_errno("close", path_, errno);
+  close_checked(std::exchange(descriptor_, -1), path_);
+}
+
+RangeFile::RangeFile(const Path& path) : path_(path) {
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) throw_errno("create", path, errno);
+}
+
+RangeFile::~RangeFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void RangeFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  write_all_at(descriptor_, path_, offset, bytes);
+}
+
+void RangeFile::sync() {
+  sync_descriptor(descriptor_, path_);
+}
+
+void RangeFile::close() {
+  close_checked(std::exchange(descriptor_, -1), path_);
 }
 
 MappedFile::MappedFile(const Path& path) : path_(path) {
