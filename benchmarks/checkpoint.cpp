@@ -23,7 +23,7 @@
 #include "src/checkpoint/async_writer.h"
 #include "src/core/file.h"
 #include "src/core/program.h"
-#include "src/training/parameter_files.h"
+#include "src/training/run_tensors.h"
 #include "src/training/training_step.h"
 
 namespace {
@@ -55,14 +55,7 @@ class Run {
   explicit Run(const Options& options)
       : options_(options), plan_(plan_of(options)), step_(plan_), batch_(synthetic_batch(options)) {
     ovid::model::initialise(step_.weights(), plan_.model, 1);
-    content_.config = plan_.model;
-    content_.parameters = ovid::training::named_tensors(step_.weights());
-    const auto add_moment = [&](const ovid::model::ParameterSet& moment, const char* prefix) {
-      for (auto& tensor : ovid::training::named_tensors(moment, prefix))
-        content_.optimizer.push_back(tensor);
-    };
-    add_moment(step_.optimizer().first_moment(), "exp_avg.");
-    add_moment(step_.optimizer().second_moment(), "exp_avg_sq.");
+    content_ = ovid::training::content_of(plan_, step_);
     content_.state_json = "{}";
     take_step();  // touches all memory
   }

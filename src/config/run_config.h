@@ -13,6 +13,7 @@ namespace ovid::config {
 
 enum class DeviceKindChoice { kAuto, kCpu, kCuda };
 enum class Precision { kFloat32, kTfloat32, kBfloat16, kFloat16 };
+enum class AttentionChoice { kAuto, kFlash, kCudnn, kNaive };
 enum class DataOrder { kShuffled, kSequential };
 enum class ScheduleKind { kCosine, kLinear, kConstant, kWarmupStableDecay };
 enum class Recompute { kNone, kCheap, kBlock };
@@ -158,14 +159,28 @@ struct MetricsSection {
 struct DistributedSection {
   int zero_stage = 0;  // 0 to 3
   ReductionOrder reduction = ReductionOrder::kFast;
+  std::int64_t hash_every_steps = 100;  // 0: weights are never compared across ranks
+  double straggler_limit = 0.7;         // score; 0: stragglers are not told
 
   bool operator==(const DistributedSection&) const = default;
+};
+
+// The last of them also of runs of one rank.
+struct WatchdogSection {
+  bool enabled = true;
+  double initial_seconds = 1800;
+  double safety_factor = 5;
+  double least_seconds = 60;
+  std::int64_t starts_without_progress = 3;  // one more is refused; 0: any number
+
+  bool operator==(const WatchdogSection&) const = default;
 };
 
 struct RunConfig {
   RunSection run;
   DeviceSection device;
   Precision precision = Precision::kFloat32;
+  AttentionChoice attention = AttentionChoice::kAuto;
   ModelSection model;
   std::optional<std::string> initialize_from;  // a model directory
   DataSection data;
@@ -182,6 +197,7 @@ struct RunConfig {
   MetricsSection metrics;
   Recompute recompute = Recompute::kNone;
   DistributedSection distributed;
+  WatchdogSection watchdog;
 
   bool operator==(const RunConfig&) const = default;
 };

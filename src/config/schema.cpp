@@ -36,6 +36,7 @@ constexpr Section kSections[] = {
     {"samples", "Text that the model writes during training, to watch it learn."},
     {"metrics", "What is written beside `metrics.jsonl` to watch the run."},
     {"distributed", "Many devices."},
+    {"watchdog", "When a run that hangs, or is restarted in vain, is ended."},
 };
 
 }  // namespace

@@ -22,6 +22,9 @@ template <>
 inline constexpr std::array<std::string_view, 4> kNames<Precision>{"float32", "tfloat32",
                                                                    "bfloat16", "float16"};
 template <>
+inline constexpr std::array<std::string_view, 4> kNames<AttentionChoice>{"auto", "flash", "cudnn",
+                                                                         "naive"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<DataOrder>{"shuffled", "sequential"};
 template <>
 inline constexpr std::array<std::string_view, 4> kNames<ScheduleKind>{

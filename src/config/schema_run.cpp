@@ -56,6 +56,16 @@ void add_device(std::vector<Key>& keys) {
            "rounds "
            "the factors of products only; `bfloat16` and `float16` keep float32 master weights, "
            "`float16` with a loss scale that follows the gradients."}));
+  keys.push_back(joined(
+      bind<&RunConfig::attention>(),
+      {.path = "attention",
+       .type = Type::kChoice,
+       .choices = names_of<AttentionChoice>(),
+       .documentation =
+           "Which kernels compute attention in training on a GPU: `flash`, ours in tiles; `cudnn`, "
+           "NVIDIA's library where it is installed (16-bit numbers, `model.dropout: 0`); `naive`, "
+           "ours row by row, slow, to check the others. `auto` is `flash`. Another choice changes "
+           "the last bits. The CPU has one kind."}));
 }
 
 }  // namespace

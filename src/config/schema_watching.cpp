@@ -122,6 +122,63 @@ void add_distribution(std::vector<Key>& keys) {
            "`canonical` sums gradients over the sequences in one fixed tree, so that the number of "
            "ranks "
            "and the micro-batch do not change a bit; `fast` sums in the order of the machine."}));
+  keys.push_back(joined(
+      bind<&RunConfig::distributed, &DistributedSection::hash_every_steps>(),
+      {.path = "distributed.hash_every_steps",
+       .type = Type::kInteger,
+       .range = {0, kMostSteps},
+       .unit = "steps",
+       .documentation =
+           "Steps between two comparisons of the ranks' weights by hash; they are also compared "
+           "before each checkpoint. A rank that differs ends the run. 0: never."}));
+  keys.push_back(joined(
+      bind<&RunConfig::distributed, &DistributedSection::straggler_limit>(),
+      {.path = "distributed.straggler_limit",
+       .type = Type::kNumber,
+       .range = {0, 1, false, true},
+       .documentation =
+           "A rank is told as slow where its score (the fastest rank's time, or its own best, over "
+           "its time, averaged over 16 steps) is below this. 0: never."}));
+}
+
+void add_watchdog(std::vector<Key>& keys) {
+  keys.push_back(joined(
+      bind<&RunConfig::watchdog, &WatchdogSection::enabled>(),
+      {.path = "watchdog.enabled",
+       .type = Type::kBoolean,
+       .documentation =
+           "Whether a rank that hangs is named and ends the run, with exit code 6 and a dump of "
+           "each rank's last collectives in the run's folder. Runs of one rank have none."}));
+  keys.push_back(
+      joined(bind<&RunConfig::watchdog, &WatchdogSection::initial_seconds>(),
+             {.path = "watchdog.initial_seconds",
+              .type = Type::kNumber,
+              .range = {0, 1e6, true, false},
+              .unit = "seconds",
+              .documentation = "How long the start may take, and the first step, validation, "
+                               "checkpoint and sample each."}));
+  keys.push_back(
+      joined(bind<&RunConfig::watchdog, &WatchdogSection::safety_factor>(),
+             {.path = "watchdog.safety_factor",
+              .type = Type::kNumber,
+              .range = {1, 1e6},
+              .documentation = "Later ones may take this many times the longest of the last 32 of "
+                               "their kind, and at least `watchdog.least_seconds`."}));
+  keys.push_back(joined(bind<&RunConfig::watchdog, &WatchdogSection::least_seconds>(),
+                        {.path = "watchdog.least_seconds",
+                         .type = Type::kNumber,
+                         .range = {0, 1e6, true, false},
+                         .unit = "seconds",
+                         .documentation = "Nothing that takes less counts as a hang."}));
+  keys.push_back(joined(
+      bind<&RunConfig::watchdog, &WatchdogSection::starts_without_progress>(),
+      {.path = "watchdog.starts_without_progress",
+       .type = Type::kInteger,
+       .range = {0, 1e6},
+       .unit = "starts",
+       .documentation =
+           "After this many starts in a row that died before they took a step beyond the best "
+           "one known, the run is not started again: exit code 93. 0: always."}));
 }
 
 }  // namespace
@@ -129,6 +186,7 @@ void add_distribution(std::vector<Key>& keys) {
 void add_watching_rows(std::vector<Key>& keys) {
   add_watching(keys);
   add_distribution(keys);
+  add_watchdog(keys);
 }
 
 }  // namespace ovid::config

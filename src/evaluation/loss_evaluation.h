@@ -5,6 +5,7 @@
 
 #include "kernels/common/execution_context.h"
 #include "src/data/dataset.h"
+#include "src/distributed/communicator.h"
 #include "src/model/activations.h"
 #include "src/model/parameters.h"
 
@@ -24,14 +25,19 @@ struct LossEvaluation {
   model::BatchShape batch;                // of one forward pass
   const data::TokenDataset& dataset;
   std::int64_t windows = 0;  // how many; 0: all that the data set holds
-  // Told after each pass how many windows are done, of how many; false ends the evaluation early.
+  // Ranks that share the windows (data/batch_share.h) and all get the loss of all of them; null:
+  // this rank alone has them.
+  distributed::Communicator* communicator = nullptr;
+  // Told after each pass how many windows are done, of how many of this rank; false ends the
+  // evaluation of all ranks early.
   std::function<bool(std::int64_t done, std::int64_t all)> on_progress = nullptr;
 };
 
 // Next-token loss over consecutive windows of batch.length tokens from the start of the data set:
 // window i reads tokens [i T, (i + 1) T], the last one only as a target. What does not fill a
-// window at the end is left out. Sums in the order of the data, so the result does not depend on
-// threads. Throws DataError where not even one window fits.
+// window at the end is left out. Each window's losses are summed in double, and windows in the
+// order of the data, so the result depends neither on threads nor on ranks (where `batch` is the
+// same). Collective where there is a communicator. Throws DataError where not even one window fits.
 LossSum evaluate_loss(kernels::ExecutionContext& ctx, const LossEvaluation& evaluation);
 
 }  // namespace ovid::evaluation

@@ -66,14 +66,19 @@ void cut_torn_row(int descriptor, const Path& path) {
 }  // namespace
 
 std::string to_json(const StepRow& row) {
-  const std::string flops = row.flops_per_second ? fmt::format(R"("flops_per_second":{},)",
-                                                               json_number(*row.flops_per_second))
-                                                 : "";
+  std::string optional;
+  if (row.flops_per_second) {
+    optional += fmt::format(R"("flops_per_second":{},)", json_number(*row.flops_per_second));
+  }
+  if (row.slowest_rank) optional += fmt::format(R"("slowest_rank":{},)", *row.slowest_rank);
+  if (row.slowest_rank_score) {
+    optional += fmt::format(R"("slowest_rank_score":{},)", json_number(*row.slowest_rank_score));
+  }
   return fmt::format(R"({{"step":{},"loss":{},"gradient_norm":{},"learning_rate":{},)"
                      R"("tokens":{},"tokens_per_second":{},{}"time":{}}})",
                      row.step, json_number(row.loss), json_number(row.gradient_norm),
                      json_number(row.learning_rate), row.tokens, json_number(row.tokens_per_second),
-                     flops, json_number(row.time));
+                     optional, json_number(row.time));
 }
 
 std::string to_json(const ValidationRow& row) {

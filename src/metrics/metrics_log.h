@@ -18,6 +18,9 @@ struct StepRow {
   double tokens_per_second = 0.0;
   double time = 0.0;                                      // seconds since 1970-01-01 UTC
   std::optional<double> flops_per_second = std::nullopt;  // achieved; no key where absent
+  // Of runs of several ranks: which one the others wait for, and the fastest one's time over its.
+  std::optional<int> slowest_rank = std::nullopt;
+  std::optional<double> slowest_rank_score = std::nullopt;
 };
 
 struct ValidationRow {

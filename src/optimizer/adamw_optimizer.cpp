@@ -20,25 +20,23 @@ View flat(const View& view) {
   return view.reshaped(Shape{view.elements()});
 }
 
-std::vector<kernels::AdamWTensor> tensors_of(const AdamWUpdate& op, const ParameterSet& first,
-                                             const ParameterSet& second, double weight_decay) {
-  std::vector<kernels::AdamWTensor> tensors;
+// Elements [begin, end) of a contiguous view, as a row.
+View part(const View& view, std::int64_t begin, std::int64_t end) {
+  return flat(view)
+      .reshaped(Shape{view.elements(), 1})
+      .row_range(begin, end - begin)
+      .reshaped(Shape{end - begin});
+}
+
+// Of element 0 of each tensor in the stream of rounding. A quad of elements shares one draw.
+std::vector<std::uint64_t> first_indices(const model::ShardLayout& layout) {
+  std::vector<std::uint64_t> first;
   std::uint64_t index = 0;
-  for (std::size_t i = 0; i < op.weights.tensors().size(); ++i) {
-    const ParameterSet::Tensor& weight = op.weights.tensors()[i];
-    tensors.push_back({.weight = flat(weight.view),
-                       .gradient = flat(op.gradients.tensors()[i].view),
-                       .first_moment = flat(first.tensors()[i].view),
-                       .second_moment = flat(second.tensors()[i].view),
-                       .weight_decay = weight.description.decays() ? weight_decay : 0.0,
-                       .first_index = index});
-    if (op.rounded != nullptr) {
-      tensors.back().rounded.emplace(flat(op.rounded->tensors()[i].view));
-    }
-    // A quad of elements shares one draw.
-    index += static_cast<std::uint64_t>((weight.view.elements() + 3) / 4 * 4);
+  for (const model::ShardLayout::Tensor& tensor : layout.tensors) {
+    first.push_back(index);
+    index += static_cast<std::uint64_t>((tensor.elements + 3) / 4 * 4);
   }
-  return tensors;
+  return first;
 }
 
 std::optional<kernels::RandomStream> rounding_of(const AdamWUpdate& op, std::int64_t step) {
@@ -51,14 +49,92 @@ std::optional<kernels::RandomStream> rounding_of(const AdamWUpdate& op, std::int
 }  // namespace
 
 AdamWOptimizer::AdamWOptimizer(const model::ModelConfig& config, AdamWSettings settings,
-                               kernels::cuda::Device* device)
+                               kernels::cuda::Device* device, const MomentSharding& sharding)
     : settings_(settings),
-      first_moment_(config, "first moments of AdamW", {.device = device}),
-      second_moment_(config, "second moments of AdamW", {.device = device}),
+      sharding_(sharding),
+      layout_(model::lay_out_shards(config, sharding.ranks)),
+      moments_("moments of AdamW",
+               memory::measure([&](memory::Arena& arena) { take_moments(arena, nullptr); }),
+               device),
       arena_("norm of the gradients", memory::measure([](memory::Arena& arena) { lay_out(arena); }),
              device),
       results_(lay_out(arena_)),
-      host_sum_(sizeof(double), "norm of the gradients", device) {}
+      host_sum_(sizeof(double), "norm of the gradients", device) {
+  take_moments(moments_, &pieces_);
+}
+
+void AdamWOptimizer::take_moments(memory::Arena& arena, std::vector<MomentPiece>* pieces) const {
+  const auto take = [&](std::size_t tensor, std::int64_t begin, std::int64_t end) {
+    const model::ShardLayout::Tensor& t = layout_.tensors[tensor];
+    const bool whole = begin == 0 && end == t.elements;
+    const Shape shape = whole ? t.description.shape : Shape{end - begin};
+    const View first = arena.take(t.description.name, DType::kFloat32, shape);
+    const View second = arena.take(t.description.name, DType::kFloat32, shape);
+    if (pieces == nullptr) return;
+    pieces->push_back({.tensor = tensor,
+                       .name = t.description.name,
+                       .shape = t.description.shape,
+                       .begin = begin,
+                       .end = end,
+                       .whole = whole,
+                       .first = first,
+                       .second = second});
+  };
+  if (!sharding_.shards_moments) {
+    for (std::size_t i = 0; i < layout_.tensors.size(); ++i)
+      take(i, 0, layout_.tensors[i].elements);
+    return;
+  }
+  for (std::size_t group = 0; group < layout_.groups.size(); ++group) {
+    for (const auto& piece : layout_.pieces(group, sharding_.rank)) {
+      take(piece.tensor, piece.begin, piece.end);
+    }
+  }
+}
+
+std::vector<MomentPiece> AdamWOptimizer::pieces_to_load() const {
+  return pieces_;
+}
+
+std::vector<MomentPiece> AdamWOptimizer::pieces_to_store() const {
+  if (sharding_.ranks == 1 || sharding_.shards_moments) return pieces_;
+  std::vector<MomentPiece> own;
+  for (std::size_t group = 0; group < layout_.groups.size(); ++group) {
+    for (const auto& p : layout_.pieces(group, sharding_.rank)) {
+      MomentPiece piece = pieces_[p.tensor];
+      piece.begin = p.begin;
+      piece.end = p.end;
+      piece.whole = p.begin == 0 && p.end == layout_.tensors[p.tensor].elements;
+      if (!piece.whole) {
+        piece.first = part(piece.first, p.begin, p.end);
+        piece.second = part(piece.second, p.begin, p.end);
+      }
+      own.push_back(piece);
+    }
+  }
+  return own;
+}
+
+std::vector<kernels::AdamWTensor> AdamWOptimizer::tensors_of(const AdamWUpdate& op,
+                                                             double weight_decay) const {
+  const std::vector<std::uint64_t> first = first_indices(layout_);
+  std::vector<kernels::AdamWTensor> tensors;
+  for (const MomentPiece& piece : pieces_) {
+    const ParameterSet::Tensor& weight = op.weights.tensors()[piece.tensor];
+    const auto of = [&](const ParameterSet& set) {
+      return part(set.tensors()[piece.tensor].view, piece.begin, piece.end);
+    };
+    tensors.push_back(
+        {.weight = of(op.weights),
+         .gradient = of(op.gradients),
+         .first_moment = flat(piece.first),
+         .second_moment = flat(piece.second),
+         .weight_decay = weight.description.decays() ? weight_decay : 0.0,
+         .first_index = first[piece.tensor] + static_cast<std::uint64_t>(piece.begin)});
+    if (op.rounded != nullptr) tensors.back().rounded.emplace(of(*op.rounded));
+  }
+  return tensors;
+}
 
 AdamWOptimizer::Results AdamWOptimizer::lay_out(memory::Arena& arena) {
   return {.sum_of_squares = arena.take("sum of squares", DType::kFloat64, {}),
@@ -88,13 +164,28 @@ void AdamWOptimizer::measure_gradients(kernels::ExecutionContext& ctx,
                        results_.sum_of_squares);
 }
 
+void AdamWOptimizer::adopt_sum_of_squares(kernels::ExecutionContext& ctx, double sum,
+                                          float unscale) {
+  unscale_ = static_cast<double>(unscale);
+  *reinterpret_cast<double*>(host_sum_.bytes().data()) = sum;
+  memory::copy_to_device(arena_.device(), results_.sum_of_squares,
+                         {host_sum_.bytes().data(), DType::kFloat64, {}});
+  kernels::GradientNorm op{.gradient = View(nullptr, DType::kFloat32, Shape{0}),
+                           .sum_of_squares = results_.sum_of_squares,
+                           .mode = kernels::GradientMode::kAccumulate,
+                           .clip = settings_.gradient_clip,
+                           .unscale = unscale};
+  op.clip_scale.emplace(results_.clip_scale);
+  kernels::gradient_norm(ctx, op);
+}
+
 double AdamWOptimizer::gradient_norm() const {
   const auto* sum = reinterpret_cast<const double*>(host_sum_.bytes().data());
   return unscale_ * std::sqrt(*sum);
 }
 
 void AdamWOptimizer::update(kernels::ExecutionContext& ctx, const AdamWUpdate& op) {
-  const auto tensors = tensors_of(op, first_moment_, second_moment_, settings_.weight_decay);
+  const auto tensors = tensors_of(op, settings_.weight_decay);
   kernels::adamw_update(ctx, {.tensors = tensors,
                               .gradient_scale_on_device = results_.clip_scale,
                               .learning_rate = op.learning_rate,
@@ -109,7 +200,7 @@ void AdamWOptimizer::round_weights(kernels::ExecutionContext& ctx, const AdamWUp
   if (op.rounded == nullptr) return;
   for (const View& run : op.gradients.runs()) set_zero(ctx, {.out = run});
   // An update by nothing: the kernel that rounds is the one that rounded then.
-  const auto tensors = tensors_of(op, first_moment_, second_moment_, 0.0);
+  const auto tensors = tensors_of(op, 0.0);
   kernels::adamw_update(ctx, {.tensors = tensors,
                               .learning_rate = 0.0,
                               .beta1 = 0.0,

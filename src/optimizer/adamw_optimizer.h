@@ -1,11 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
+#include "kernels/adamw/adamw.h"
 #include "kernels/common/execution_context.h"
 #include "src/memory/arena.h"
 #include "src/memory/compute_target.h"
 #include "src/model/parameters.h"
+#include "src/model/shard_layout.h"
 
 namespace ovid::optimizer {
 
@@ -27,6 +31,24 @@ struct AdamWUpdate {
   std::uint64_t seed = 0;  // of rounding
 };
 
+// The elements of a tensor that one rank keeps the moments of.
+struct MomentPiece {
+  std::size_t tensor = 0;  // in the order of ParameterSet::tensors()
+  std::string name;
+  model::Shape shape;               // of the whole tensor
+  std::int64_t begin = 0, end = 0;  // in C order
+  bool whole = false;               // all of it: the views have its shape; else they are flat rows
+  model::View first, second;
+};
+
+// Which part of the moments, and so of the update, is whose: everything everywhere, or (ZeRO stage
+// 1 and above) the part of one rank, by lay_out_shards(config, ranks).
+struct MomentSharding {
+  int ranks = 1;
+  int rank = 0;
+  bool shards_moments = false;
+};
+
 // AdamW over all parameters of a model, with its two moments. Weights and gradients belong to the
 // caller. A bfloat16 copy of the weights is rounded up or down at random, by numbers that are a
 // pure function of (seed, step, place of the element in the model), so that updates too small for
@@ -35,14 +57,19 @@ class AdamWOptimizer {
  public:
   // On `device`; null: the CPU. Throws ResourceError.
   AdamWOptimizer(const model::ModelConfig& config, AdamWSettings settings,
-                 kernels::cuda::Device* device = nullptr);
+                 kernels::cuda::Device* device = nullptr, const MomentSharding& sharding = {});
 
   // Works out the global norm of `gradients`, and the factor that update() multiplies them by;
   // `unscale` is 1 / the loss scale. Enqueued.
   void measure_gradients(kernels::ExecutionContext& ctx, const model::ParameterSet& gradients,
                          float unscale = 1.0f);
+  // The same where the sum of squares is known to the host, as after a sum over ranks.
+  void adopt_sum_of_squares(kernels::ExecutionContext& ctx, double sum, float unscale = 1.0f);
   // The norm of the last measure_gradients() before clipping; after the device was waited for.
   double gradient_norm() const;
+  // Where the last measure_gradients() leaves them, for ops that run before update().
+  const model::View& sum_of_squares() const { return results_.sum_of_squares; }  // () float64
+  const model::View& clip_scale() const { return results_.clip_scale; }  // () float32; NaN: none
 
   // One update. Does nothing where the norm is not finite. Enqueued.
   void update(kernels::ExecutionContext& ctx, const AdamWUpdate& op);
@@ -57,8 +84,11 @@ class AdamWOptimizer {
                                      const memory::ComputeTarget& target,
                                      model::ParameterStorage gradients);
 
-  model::ParameterSet& first_moment() { return first_moment_; }
-  model::ParameterSet& second_moment() { return second_moment_; }
+  // What this rank writes into a checkpoint: with several ranks its own part alone, whether it
+  // keeps more or not. And what it must be given when the run goes on: all that it keeps.
+  std::vector<MomentPiece> pieces_to_store() const;
+  std::vector<MomentPiece> pieces_to_load() const;
+  const model::ShardLayout& layout() const { return layout_; }
 
  private:
   struct Results {
@@ -66,12 +96,17 @@ class AdamWOptimizer {
     model::View clip_scale;      // () float32
   };
   static Results lay_out(memory::Arena& arena);
+  void take_moments(memory::Arena& arena, std::vector<MomentPiece>* pieces) const;
   static void enqueue_norm(kernels::ExecutionContext& ctx, const model::ParameterSet& gradients,
                            const Results& results, double clip, float unscale);
 
+  std::vector<kernels::AdamWTensor> tensors_of(const AdamWUpdate& op, double weight_decay) const;
+
   AdamWSettings settings_;
-  model::ParameterSet first_moment_;
-  model::ParameterSet second_moment_;
+  MomentSharding sharding_;
+  model::ShardLayout layout_;
+  memory::Arena moments_;
+  std::vector<MomentPiece> pieces_;  // all that this rank keeps
   memory::Arena arena_;
   Results results_;
   memory::TransferBuffer host_sum_;  // of squares

@@ -19,6 +19,8 @@ struct OpCase {
   std::string name;                         // "layernorm_backward"
   std::function<void(Bench&, Size)> check;  // makes operands, runs, compares
   bool only_float32 = false;                // the entry knows no other number type
+  // Whether this target has the entry in this number type; null: every one has.
+  bool (*applies)(const memory::ComputeTarget& target, DType dtype) = nullptr;
 };
 
 // All entries of kernels/, in the order of the network.

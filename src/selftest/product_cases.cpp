@@ -3,6 +3,8 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/attention/attention_reference.h"
+#include "kernels/common/errors.h"
+#include "kernels/cuda/device.h"
 #include "kernels/gelu/gelu_reference.h"
 #include "kernels/linear/linear.h"
 #include "kernels/linear/linear_reference.h"
@@ -16,6 +18,8 @@ using kernels::DropoutMask;
 using kernels::ExecutionContext;
 using kernels::GradientMode;
 using kernels::WeightLayout;
+using kernels::cuda::AttentionKernels;
+namespace cuda = kernels::cuda;
 namespace reference = kernels::reference;
 
 struct ProductSize {
@@ -154,7 +158,40 @@ double attention_gradient_limit(const Bench& bench, std::int64_t terms) {
   return narrow + rounding_limit(bench.dtype(), terms) + 64 * 0x1p-24;
 }
 
-void check_attention(Bench& bench, Size size, bool drops) {
+// The device's choice for as long as this lives; without a device, nothing.
+class ChosenAttention {
+ public:
+  ChosenAttention(cuda::Device* device, AttentionKernels kernels)
+      : device_(device), before_(device == nullptr ? kernels : device->attention()) {
+    if (device_ != nullptr) device_->choose_attention(kernels);
+  }
+  ~ChosenAttention() {
+    if (device_ != nullptr) device_->choose_attention(before_);
+  }
+  ChosenAttention(const ChosenAttention&) = delete;
+  ChosenAttention& operator=(const ChosenAttention&) = delete;
+
+ private:
+  cuda::Device* device_;
+  AttentionKernels before_;
+};
+
+bool has_naive_attention(const memory::ComputeTarget& target, DType) {
+  return target.device != nullptr;
+}
+
+bool has_cudnn_attention(const memory::ComputeTarget& target, DType dtype) {
+  if (target.device == nullptr || dtype == DType::kFloat32) return false;
+  try {
+    const ChosenAttention chosen(target.device, AttentionKernels::kCudnn);
+    return true;
+  } catch (const kernels::DeviceError&) {
+    return false;
+  }
+}
+
+void check_attention(Bench& bench, Size size, bool drops,
+                     AttentionKernels kernels = AttentionKernels::kFlash) {
   const AttentionSize s =
       size == Size::kSmall ? AttentionSize{2, 77, 2, 64} : AttentionSize{1, 512, 4, 64};
   std::optional<DropoutMask> mask;
@@ -164,6 +201,7 @@ void check_attention(Bench& bench, Size size, bool drops) {
   const auto out = bench.unwritten({s.B, s.T, C}), d_qkv = bench.unwritten({s.B, s.T, 3 * C});
   const auto lse = bench.unwritten(DType::kFloat32, {s.B, s.H, s.T});
   bench.run([&](ExecutionContext& ctx) {
+    const ChosenAttention chosen(ctx.device(), kernels);
     attention_forward(ctx,
                       {.qkv = qkv, .out = out, .log_sum_exp = lse, .heads = s.H, .dropout = mask});
     attention_backward(ctx, {.d_out = d_out,
@@ -252,6 +290,16 @@ std::vector<OpCase> product_cases() {
           {"linear_gelu", check_linear_gelu},
           {"attention", attention(false)},
           {"attention (dropout)", attention(true)},
+          {"attention (naive)",
+           [](Bench& bench, Size size) {
+             check_attention(bench, size, true, AttentionKernels::kNaive);
+           },
+           false, has_naive_attention},
+          {"attention (cudnn)",
+           [](Bench& bench, Size size) {
+             check_attention(bench, size, false, AttentionKernels::kCudnn);
+           },
+           false, has_cudnn_attention},
           {"cached_attention", check_cached_attention}};
 }
 

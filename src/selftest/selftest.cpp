@@ -91,6 +91,7 @@ std::vector<CheckResult> run(const memory::ComputeTarget& target, const Settings
     if (!wanted(op.name)) continue;
     for (const DType dtype : dtypes_of(target)) {
       if (op.only_float32 && dtype != DType::kFloat32) continue;
+      if (op.applies != nullptr && !op.applies(target, dtype)) continue;
       for (const Size size : {Size::kSmall, Size::kGpt2}) {
         if (settings.quick && size == Size::kGpt2) continue;
         add(check_op(target, op, dtype, size, settings.seed));

@@ -114,12 +114,12 @@ void BatchFeed::end() {
   memory::copy_to_host(device_, host, {losses_.raw(), DType::kFloat32, Shape{count_}});
 }
 
-double BatchFeed::loss_sum() const {
+double BatchFeed::loss_sum(std::int64_t first, std::int64_t count) const {
   const float* losses = device_ == nullptr
                             ? losses_.data<float>()
                             : reinterpret_cast<const float*>(host_losses_.bytes().data());
   double sum = 0;
-  for (std::int64_t i = 0; i < count_; ++i) sum += static_cast<double>(losses[i]);
+  for (std::int64_t i = first; i < first + count; ++i) sum += static_cast<double>(losses[i]);
   return sum;
 }
 

@@ -37,7 +37,11 @@ class BatchFeed {
   // Behind the last op that reads or writes them: sends the losses to the host. Enqueued.
   void end();
   // Of all positions, in their order; after the device was waited for.
-  double loss_sum() const;
+  double loss_sum() const { return loss_sum(0, count_); }
+  // Of sequence `index` of the batch alone.
+  double loss_sum_of_sequence(std::int64_t index, std::int64_t length) const {
+    return loss_sum(index * length, length);
+  }
 
  private:
   static constexpr std::size_t kSlots = 2;
@@ -47,6 +51,7 @@ class BatchFeed {
     bool used = false;
   };
 
+  double loss_sum(std::int64_t first, std::int64_t count) const;
   kernels::View slot_view(std::size_t slot, bool targets, std::int64_t count) const;
   void upload(const data::TokenBatch& batch);
 

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <span>
+
+#include "src/core/checksum.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
@@ -14,8 +18,9 @@ constexpr int kPatience = 3;
 
 }  // namespace
 
-CheckpointKeeper::CheckpointKeeper(const RunPlan& plan, std::optional<std::int64_t> saved)
-    : plan_(plan), saved_(saved), begun_(saved) {
+CheckpointKeeper::CheckpointKeeper(const RunPlan& plan, std::optional<std::int64_t> saved,
+                                   const checkpoint::WritingRanks& ranks)
+    : plan_(plan), ranks_(ranks), saved_(saved), begun_(saved) {
   if (plan.config().checkpoint.asynchronous) writer_.emplace(plan.directory, plan.target().threads);
 }
 
@@ -35,8 +40,19 @@ void CheckpointKeeper::prepare(const checkpoint::CheckpointContent& content, boo
   }
 }
 
-double CheckpointKeeper::save(std::int64_t step, const checkpoint::CheckpointContent& content,
+// The content as that of a save that no other has the number of.
+checkpoint::CheckpointContent CheckpointKeeper::of_next_attempt(
+    const checkpoint::CheckpointContent& content) {
+  checkpoint::CheckpointContent numbered = content;
+  const std::array<std::uint64_t, 2> key{ranks_.attempt, ++attempts_};
+  numbered.ranks = ranks_;
+  numbered.ranks.attempt = hash64(std::as_bytes(std::span(key)));
+  return numbered;
+}
+
+double CheckpointKeeper::save(std::int64_t step, const checkpoint::CheckpointContent& tensors,
                               std::optional<std::int64_t> best_step) {
+  const checkpoint::CheckpointContent content = of_next_attempt(tensors);
   const Stopwatch stopwatch;
   begun_ = step;
   if (writer_) {
@@ -62,7 +78,7 @@ void CheckpointKeeper::save_at_end(std::int64_t step, const checkpoint::Checkpoi
   if (saved_ == step) return;
   checkpoint::Retention kept = retention(best_step);
   if (in_doubt) ++kept.keep_last;
-  write_now(step, content, kept);
+  write_now(step, of_next_attempt(content), kept);
 }
 
 void CheckpointKeeper::finish_writing() {

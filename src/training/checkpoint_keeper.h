@@ -20,8 +20,12 @@ class CheckpointKeeper {
     std::string failure;                // why one could not be written; empty: none failed
   };
 
-  // `saved`: the step of the checkpoint that the run continues.
-  CheckpointKeeper(const RunPlan& plan, std::optional<std::int64_t> saved);
+  // `saved`: the step of the checkpoint that the run continues. With several ranks each has a
+  // keeper and calls the same members at the same steps, with what it holds; all are told the same
+  // of each save, some steps apart. `ranks.attempt` is the same on all and differs from start to
+  // start.
+  CheckpointKeeper(const RunPlan& plan, std::optional<std::int64_t> saved,
+                   const checkpoint::WritingRanks& ranks = {});
 
   // Before the first step: takes the memory of the copies that asynchronous saves write from. Where
   // there is none for them, `room` false or the machine short, it says so in the log and the run
@@ -50,12 +54,15 @@ class CheckpointKeeper {
   bool begun(std::int64_t step) const { return begun_ == step; }     // on disk or being written
 
  private:
+  checkpoint::CheckpointContent of_next_attempt(const checkpoint::CheckpointContent& content);
   checkpoint::Retention retention(std::optional<std::int64_t> best_step) const;
   void write_now(std::int64_t step, const checkpoint::CheckpointContent& content,
                  const checkpoint::Retention& retention);
   News failed(const std::string& why);
 
   const RunPlan& plan_;
+  checkpoint::WritingRanks ranks_;
+  std::uint64_t attempts_ = 0;  // saves begun, the same on all ranks
   std::optional<checkpoint::AsyncCheckpointWriter> writer_;
   std::optional<std::int64_t> saved_, begun_;
   std::optional<News> pending_;

@@ -7,12 +7,15 @@
 
 #include "kernels/cuda/device.h"
 #include "src/core/error.h"
+#include "src/data/batch_share.h"
 #include "src/generation/decoder.h"
 #include "src/memory/arena.h"
 #include "src/memory/machine_memory.h"
 #include "src/model/model.h"
+#include "src/model/shard_layout.h"
 #include "src/optimizer/adamw_optimizer.h"
 #include "src/training/batch_feed.h"
+#include "src/training/canonical_tree.h"
 
 namespace ovid::training {
 namespace {
@@ -46,20 +49,64 @@ std::size_t set_bytes(const RunPlan& plan, model::ParameterStorage storage) {
   return model::ParameterSet(plan.model, "measure", storage).arena().used_bytes();
 }
 
+std::size_t aligned(std::int64_t elements) {
+  constexpr std::size_t kLine = memory::Arena::kAlignment;
+  return (static_cast<std::size_t>(elements) * sizeof(float) + kLine - 1) / kLine * kLine;
+}
+
+bool shards_moments(const RunPlan& plan) {
+  return plan.ranks.count > 1 && plan.config().distributed.zero_stage >= 1;
+}
+
+// Of one moment: all of it, or the pieces that are this rank's.
+std::size_t moment_bytes(const RunPlan& plan) {
+  if (!shards_moments(plan)) return set_bytes(plan, {});
+  const model::ShardLayout layout = model::lay_out_shards(plan.model, plan.ranks.count);
+  std::size_t bytes = 0;
+  for (std::size_t group = 0; group < layout.groups.size(); ++group) {
+    for (const model::ShardLayout::Piece& piece : layout.pieces(group, plan.ranks.rank))
+      bytes += aligned(piece.end - piece.begin);
+  }
+  return bytes;
+}
+
+// Of the sums that the canonical order keeps beside the gradients: CanonicalReduction's.
+std::size_t partial_sum_bytes(const RunPlan& plan) {
+  const std::int64_t sequences = plan.config().batch.sequences;
+  const data::BatchShare share = data::share_of_batch(sequences, plan.ranks.rank, plan.ranks.count);
+  const int whole = std::max(buffers_of_range(share.first, share.first + share.count) - 1, 0);
+  const int parts = plan.ranks.count > 1 ? buffers_of_run(sequences, plan.ranks.count) : 0;
+  const model::ShardLayout layout = model::lay_out_shards(plan.model, plan.ranks.count);
+  return static_cast<std::size_t>(whole) * set_bytes(plan, {.shards = plan.shards()}) +
+         static_cast<std::size_t>(parts) * aligned(layout.shard_elements());
+}
+
 // The sets of parameters that a run holds.
 std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchShape pass) {
-  const std::size_t exact = set_bytes(plan, {});
-  const std::size_t rounded = set_bytes(plan, {.dtype = plan.target().dtype});
+  const std::size_t exact = set_bytes(plan, {.shards = plan.shards()});
+  const std::size_t rounded =
+      set_bytes(plan, {.dtype = plan.target().dtype, .shards = plan.shards()});
+  const std::size_t moment = moment_bytes(plan);
   std::vector<MemoryPlan::Part> parts = {{"weights", exact}};
   if (plan.rounds_weights()) parts.push_back({"weights for products", rounded});
   parts.push_back({"gradients", set_bytes(plan, plan.gradient_storage(pass))});
-  parts.push_back({"first moments of AdamW", exact});
-  parts.push_back({"second moments of AdamW", exact});
+  if (plan.canonical()) parts.push_back({"partial sums of gradients", partial_sum_bytes(plan)});
+  parts.push_back({"first moments of AdamW", moment});
+  parts.push_back({"second moments of AdamW", moment});
   if (plan.averages_weights()) {
     parts.push_back({"average of the weights", exact});
     if (plan.rounds_weights()) parts.push_back({"average for products", rounded});
   }
   return parts;
+}
+
+// What a rank writes into a checkpoint: its part of the moments, and rank 0 the rest.
+std::size_t snapshot_of(const RunPlan& plan) {
+  const std::size_t set = set_bytes(plan, {});
+  const auto ranks = static_cast<std::size_t>(plan.ranks.count);
+  const std::size_t moments = 2 * (shards_moments(plan) ? moment_bytes(plan) : set / ranks);
+  if (plan.ranks.rank > 0) return moments;
+  return moments + (plan.averages_weights() ? 2 : 1) * set;
 }
 
 std::size_t sum_of(const std::vector<MemoryPlan::Part>& parts) {
@@ -117,7 +164,7 @@ MemoryPlan plan_memory(const RunPlan& plan) {
     memory.sampling = generation::Decoder::required_bytes(plan.model, 1, plan.target());
   }
   if (saves_beside_training(c)) {
-    memory.snapshot = (plan.averages_weights() ? 4 : 3) * set_bytes(plan, {});
+    memory.snapshot = snapshot_of(plan);
   }
   return memory;
 }
@@ -147,7 +194,11 @@ std::string setting_that_fits(const RunPlan& plan, std::size_t available) {
 
 std::int64_t largest_micro_batch(const RunPlan& plan, std::size_t available) {
   constexpr std::int64_t kUsual = 16;
-  for (const std::int64_t n : divisors_downwards(split_unit(plan.config().batch))) {
+  // Where the ranks do not divide the batch, the plan is refused for that, with one sequence a
+  // pass.
+  const std::int64_t unit = split_unit(plan.config().batch);
+  const std::int64_t ranks = plan.ranks.count;
+  for (const std::int64_t n : divisors_downwards(unit % ranks == 0 ? unit / ranks : 1)) {
     if (available == 0 ? n <= kUsual : held_bytes(plan, plan.keep(), n) <= available) return n;
   }
   return 1;

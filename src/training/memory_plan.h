@@ -8,7 +8,8 @@
 
 namespace ovid::training {
 
-// Bytes of every arena of a run, found without taking any of them.
+// Bytes of every arena of a run, found without taking any of them; of one rank where there are
+// several.
 struct MemoryPlan {
   struct Part {
     std::string name;

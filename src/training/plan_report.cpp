@@ -79,8 +79,17 @@ const char* number_type(const memory::ComputeTarget& target) {
   return target.tfloat32 ? "tfloat32" : kernels::name_of(target.dtype);
 }
 
-std::string memory_text(const RunNeeds& needs) {
-  std::string text = needs.memory.on_gpu ? "memory of the GPU\n" : "memory\n";
+// "4 ranks (ZeRO stage 1, canonical order)".
+std::string ranks_text(const RunPlan& plan) {
+  const char* const order = plan.canonical() ? "canonical order" : "";
+  if (plan.ranks.count == 1) return plan.canonical() ? "1 rank (canonical order)" : "1 rank";
+  return fmt::format("{} ranks (ZeRO stage {}{}{})", plan.ranks.count,
+                     plan.config().distributed.zero_stage, plan.canonical() ? ", " : "", order);
+}
+
+std::string memory_text(const RunNeeds& needs, int ranks) {
+  std::string text = needs.memory.on_gpu ? "memory of the GPU" : "memory";
+  text += ranks > 1 ? ", of the first rank\n" : "\n";
   const auto line = [&](const std::string& name, std::size_t bytes) {
     text += fmt::format("  {:<44}{:>14}{:>18}\n", name, readable_bytes(bytes), bytes);
   };
@@ -96,7 +105,8 @@ std::string memory_text(const RunNeeds& needs) {
     line("copy that checkpoints are written from", needs.memory.snapshot);
   line("program, libraries, batches", needs.process_bytes);
   line("peak", needs.host_peak_bytes());
-  if (needs.host_available_bytes > 0) line("free on this machine", needs.host_available_bytes);
+  if (needs.host_available_bytes > 0)
+    line("free on this machine, for a process", needs.host_available_bytes);
   return text;
 }
 
@@ -127,8 +137,10 @@ RunNeeds needs_of(const RunPlan& plan, bool measure_speed) {
   RunNeeds needs;
   needs.parameters = model::parameter_count(plan.model);
   needs.memory = plan_memory(plan);
-  needs.available_bytes = available_memory(plan);
-  needs.host_available_bytes = memory::available_memory();
+  // Processes of one machine share its memory; each has a device of its own.
+  const auto local = static_cast<std::size_t>(plan.ranks.local_count);
+  needs.available_bytes = available_memory(plan) / (needs.memory.on_gpu ? 1 : local);
+  needs.host_available_bytes = memory::available_memory() / local;
   const std::size_t sets = (c.weight_average.decay > 0 ? 4 : 3);
   needs.checkpoint_bytes = sets * 4 * static_cast<std::size_t>(needs.parameters);
   needs.checkpoints_kept = checkpoints_kept(c);
@@ -144,7 +156,7 @@ RunNeeds needs_of(const RunPlan& plan, bool measure_speed) {
       static_cast<double>(sequences) *
       model::training_operations(plan.model, {.sequences = 1, .length = plan.micro_batch.length})
           .total();
-  if (measure_speed && !needs.memory.on_gpu) estimate_time(plan, needs);
+  if (measure_speed && !needs.memory.on_gpu && plan.ranks.count == 1) estimate_time(plan, needs);
   needs.process_bytes = resident_bytes() + loader_bytes(plan) + kRunOverhead;
   if (!needs.fits_memory()) needs.cure = setting_that_fits(plan, needs.available_bytes);
   return needs;
@@ -156,8 +168,8 @@ std::vector<std::string> describe_run(const RunPlan& plan, const MemoryPlan& mem
       fmt::format("{} layers, {} heads, width {}, context {}, vocabulary {}: {:.2f}M parameters",
                   m.layers, m.heads, m.width, m.context_length, m.vocabulary_size,
                   static_cast<double>(model::parameter_count(m)) * 1e-6),
-      fmt::format("{}, 1 rank, {}; {} of {}, {} sequences a pass; {} training tokens, {} a step",
-                  plan.compute.description, number_type(plan.target()),
+      fmt::format("{}, {}, {}; {} of {}, {} sequences a pass; {} training tokens, {} a step",
+                  plan.compute.description, ranks_text(plan), number_type(plan.target()),
                   readable_bytes(memory.peak()), memory.on_gpu ? "GPU memory" : "memory",
                   plan.micro_batch.sequences, plan.train->total_tokens(),
                   plan.config().batch.sequences * plan.micro_batch.length)};
@@ -169,8 +181,8 @@ std::vector<std::string> describe_run(const RunPlan& plan, const MemoryPlan& mem
 
 std::string to_text(const RunPlan& plan, const RunNeeds& needs) {
   const model::ModelConfig& m = plan.model;
-  std::string text =
-      fmt::format("device\n  {}, {}\n", plan.compute.description, number_type(plan.target()));
+  std::string text = fmt::format("device\n  {}, {}; {}\n", plan.compute.description,
+                                 number_type(plan.target()), ranks_text(plan));
   text += fmt::format(
       "model\n  {} layers, {} heads, width {}, context {}, vocabulary {}: {} parameters\n"
       "  passes of {} sequences of {} tokens; recomputation: {}\n",
@@ -179,7 +191,7 @@ std::string to_text(const RunPlan& plan, const RunNeeds& needs) {
       plan.keep() == model::Keep::kForBackward    ? "none"
       : plan.keep() == model::Keep::kWithoutCheap ? "cheap"
                                                   : "block");
-  text += memory_text(needs);
+  text += memory_text(needs, plan.ranks.count);
   text += fmt::format("disk\n  {} a checkpoint, up to {} kept: {}; {} free\n",
                       readable_bytes(needs.checkpoint_bytes), needs.checkpoints_kept,
                       readable_bytes(needs.disk_bytes()), readable_bytes(needs.free_disk_bytes));
@@ -205,6 +217,8 @@ std::string to_json(const RunPlan& plan, const RunNeeds& needs) {
   nlohmann::json arenas = nlohmann::json::object();
   for (const MemoryPlan::Part& part : needs.memory.parts) arenas[part.name] = part.bytes;
   nlohmann::json json = {{"parameters", needs.parameters},
+                         {"ranks", plan.ranks.count},
+                         {"zero_stage", plan.config().distributed.zero_stage},
                          {"micro_sequences", plan.micro_batch.sequences},
                          {"length", plan.micro_batch.length},
                          {"arenas", arenas},

@@ -56,7 +56,7 @@ std::string environment_json(const RunPlan& plan) {
       {"instruction_set", kernels::cpu::instruction_set()},
       {"matrix_products", kernels::cpu::gemm_library()},
       {"threads", plan.target().threads},
-      {"ranks", 1},
+      {"ranks", plan.ranks.count},
       {"micro_sequences", plan.micro_batch.sequences},
       {"system", std::string(system.sysname) + " " + system.release},
       {"host", system.nodename},

@@ -19,6 +19,7 @@ struct RunDirectory {
   Path samples() const { return root / "samples"; }
   Path checkpoints() const { return root / "checkpoints"; }
   Path choices() const { return root / "choices.json"; }
+  Path starts() const { return root / "starts.json"; }
   Path profile() const { return root / "profile.json"; }
 };
 

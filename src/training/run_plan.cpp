@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kernels/common/errors.h"
+#include "kernels/cuda/device.h"
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/core/error.h"
 #include "src/data/dataset_description.h"
@@ -17,13 +19,29 @@
 namespace ovid::training {
 namespace {
 
-void refuse_what_is_absent(const config::RunConfig& c) {
+void refuse_what_is_absent(const RunPlan& plan) {
   const auto refuse = [](const std::string& setting, const std::string& cure) {
     throw UsageError(fmt::format("this version of Ovid has no {}: {}", setting, cure));
   };
-  if (c.distributed.zero_stage != 0) refuse("ZeRO stages", "use distributed.zero_stage: 0");
-  if (c.distributed.reduction != config::ReductionOrder::kFast) {
-    refuse("canonical reduction", "use distributed.reduction: fast");
+  if (plan.config().distributed.zero_stage > 1)
+    refuse("ZeRO stages 2 and 3", "use distributed.zero_stage: 1");
+  if (plan.canonical() && plan.target().kind == kernels::DeviceKind::kCuda)
+    refuse("canonical reduction on a GPU", "use distributed.reduction: fast, or device.kind: cpu");
+}
+
+// Every rank computes as many passes of as many sequences, unless single sequences are the unit.
+void check_shares(const RunPlan& plan) {
+  const config::BatchSection& batch = plan.config().batch;
+  const std::int64_t ranks = plan.ranks.count;
+  if (plan.canonical() || ranks == 1) return;
+  for (const std::int64_t sequences : {batch.sequences, batch.ramp_from}) {
+    if (sequences % (ranks * plan.micro_batch.sequences) == 0) continue;
+    throw UsageError(fmt::format(
+        "a batch of {} sequences is not divided evenly by {} ranks x batch.micro_sequences = {}; "
+        "use batch.micro_sequences: 1 and a multiple of {} sequences (say batch.sequences: {}), "
+        "another number of ranks, or distributed.reduction: canonical",
+        sequences, ranks, plan.micro_batch.sequences, ranks,
+        (sequences + ranks - 1) / ranks * ranks));
   }
 }
 
@@ -148,10 +166,50 @@ memory::DeviceRequest request_of(config::DeviceKindChoice kind) {
   return memory::DeviceRequest::kAuto;
 }
 
-memory::OpenTarget choose_target(const config::RunConfig& c, DeviceUse use) {
+kernels::cuda::AttentionKernels attention_of(config::AttentionChoice choice) {
+  switch (choice) {
+    case config::AttentionChoice::kCudnn:
+      return kernels::cuda::AttentionKernels::kCudnn;
+    case config::AttentionChoice::kNaive:
+      return kernels::cuda::AttentionKernels::kNaive;
+    case config::AttentionChoice::kAuto:
+    case config::AttentionChoice::kFlash:
+      break;
+  }
+  return kernels::cuda::AttentionKernels::kFlash;
+}
+
+void choose_attention(const config::RunConfig& c, const memory::OpenTarget& open) {
+  const kernels::cuda::AttentionKernels kernels = attention_of(c.attention);
+  if (kernels == kernels::cuda::AttentionKernels::kFlash) return;
+  if (open.target.kind == kernels::DeviceKind::kCpu) {
+    throw UsageError(
+        "attention: cudnn and naive are GPU kernels, and this run is on the CPU; use attention: "
+        "auto");
+  }
+  const bool is_cudnn = kernels == kernels::cuda::AttentionKernels::kCudnn;
+  if (is_cudnn && open.target.dtype == kernels::DType::kFloat32) {
+    throw UsageError("attention: cudnn computes in 16-bit numbers only; set precision: bfloat16");
+  }
+  if (is_cudnn && c.model.dropout > 0) {
+    throw UsageError(
+        fmt::format("attention: cudnn knows no dropout, and model.dropout = {}; set "
+                    "it to 0, or attention: flash",
+                    c.model.dropout));
+  }
+  if (open.device == nullptr) return;  // only planned
+  try {
+    open.device->choose_attention(kernels);
+  } catch (const kernels::DeviceError& error) {
+    throw ResourceError(error.what());
+  }
+}
+
+memory::OpenTarget choose_target(const config::RunConfig& c, DeviceUse use,
+                                 const distributed::RankInfo& ranks, int threads) {
   const memory::TargetRequest request{.device = request_of(c.device.kind),
-                                      .index = c.device.index,
-                                      .threads = c.device.threads,
+                                      .index = c.device.index + ranks.local_rank,
+                                      .threads = c.device.threads > 0 ? c.device.threads : threads,
                                       .dtype = dtype_of(c.precision)};
   memory::OpenTarget open =
       use == DeviceUse::kOpen ? memory::open_target(request) : memory::plan_target(request);
@@ -163,6 +221,7 @@ memory::OpenTarget choose_target(const config::RunConfig& c, DeviceUse use) {
     }
     open.target.tfloat32 = true;
   }
+  choose_attention(c, open);
   return open;
 }
 
@@ -171,20 +230,22 @@ memory::OpenTarget choose_target(const config::RunConfig& c, DeviceUse use) {
 std::int64_t choose_micro_batch(const RunPlan& plan) {
   const config::BatchSection& batch = plan.config().batch;
   const auto earlier = read_choices(RunDirectory{plan.directory}).micro_sequences;
-  if (earlier && batch.sequences % *earlier == 0 && batch.ramp_from % *earlier == 0)
-    return *earlier;
+  const std::int64_t unit = plan.ranks.count * earlier.value_or(1);
+  if (earlier && batch.sequences % unit == 0 && batch.ramp_from % unit == 0) return *earlier;
   return largest_micro_batch(plan, available_memory(plan) / 10 * 9);
 }
 
 }  // namespace
 
-RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use) {
+RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use,
+                      const distributed::RankInfo& ranks, int threads) {
   RunPlan plan;
   plan.loaded = std::move(loaded);
+  plan.ranks = ranks;
   const config::RunConfig& c = plan.config();
-  refuse_what_is_absent(c);
   plan.directory = Path(c.run.directory) / c.run.name;
-  plan.compute = choose_target(c, use);
+  plan.compute = choose_target(c, use, ranks, threads);
+  refuse_what_is_absent(plan);
   plan.model = model_of(plan.loaded);
   plan.train = std::make_unique<data::TokenMixture>(c.data.train, c.data.weights);
   const auto description = data::describe_dataset_of(first_shard(*plan.train));
@@ -207,7 +268,12 @@ RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use) {
     check_length(*plan.validation, length, "data.validation");
     plan.validation->check_vocabulary(plan.model.vocabulary_size);
   }
-  if (plan.micro_batch.sequences == 0) plan.micro_batch.sequences = choose_micro_batch(plan);
+  if (plan.canonical()) {
+    plan.micro_batch.sequences = 1;
+  } else if (plan.micro_batch.sequences == 0) {
+    plan.micro_batch.sequences = choose_micro_batch(plan);
+  }
+  check_shares(plan);
   return plan;
 }
 
@@ -225,17 +291,19 @@ model::Keep RunPlan::keep() const {
 
 model::ParameterStorage RunPlan::gradient_storage(const model::BatchShape& pass) const {
   const config::BatchSection& batch = config().batch;
-  model::ParameterStorage storage{.dtype = target().dtype};
-  if (batch.sequences > pass.sequences) {
+  model::ParameterStorage storage{.dtype = target().dtype, .shards = shards()};
+  const bool chunked = model::head_chunk_rows(model, pass.rows()) < pass.rows();
+  if (batch.sequences > pass.sequences * ranks.count || (chunked && shards() > 0)) {
     storage.dtype = kernels::DType::kFloat32;
-  } else if (model::head_chunk_rows(model, pass.rows()) < pass.rows()) {
+  } else if (chunked) {
     storage.head_dtype = kernels::DType::kFloat32;
   }
   return storage;
 }
 
 std::int64_t RunPlan::positions_of_step() const {
-  return std::max(config().batch.sequences, micro_batch.sequences) * micro_batch.length;
+  const std::int64_t share = (config().batch.sequences + ranks.count - 1) / ranks.count;
+  return std::max(share, micro_batch.sequences) * micro_batch.length;
 }
 
 }  // namespace ovid::training

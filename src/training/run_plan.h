@@ -7,6 +7,7 @@
 #include "src/config/config.h"
 #include "src/data/dataset.h"
 #include "src/data/token_mixture.h"
+#include "src/distributed/rank.h"
 #include "src/memory/open_target.h"
 #include "src/model/activations.h"
 #include "src/model/model_config.h"
@@ -21,7 +22,8 @@ struct RunPlan {
   Path directory;  // run.directory / run.name
   model::ModelConfig model;
   model::BatchShape micro_batch;
-  memory::OpenTarget compute;  // where, and in which numbers; opened unless only a plan is wanted
+  distributed::RankInfo ranks;  // which of the run's processes this is
+  memory::OpenTarget compute;   // where, and in which numbers; opened unless only a plan is wanted
   std::optional<std::string> tokenizer;  // for Tokenizer::load
   std::unique_ptr<data::TokenMixture> train;
   std::string data_fingerprint;                    // of train
@@ -38,7 +40,13 @@ struct RunPlan {
   // bytes.
   model::ParameterStorage gradient_storage() const { return gradient_storage(micro_batch); }
   model::ParameterStorage gradient_storage(const model::BatchShape& pass) const;
-  std::int64_t positions_of_step() const;  // tokens of the largest step
+  std::int64_t positions_of_step() const;  // tokens of this rank's largest step
+  // Whether gradients are summed sequence by sequence, in an order that ranks do not change.
+  bool canonical() const {
+    return config().distributed.reduction == config::ReductionOrder::kCanonical;
+  }
+  // model::ParameterStorage::shards of weights and gradients.
+  int shards() const { return canonical() || ranks.count > 1 ? ranks.count : 0; }
 };
 
 // Whether a plan opens its device: a run does; for planning, a device that is not there is planned
@@ -47,6 +55,9 @@ enum class DeviceUse { kOpen, kPlanOnly };
 
 // Throws UsageError (settings that contradict each other or that this version lacks), DataError
 // (data), CheckpointError (initialize_from), ResourceError (the device).
-RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use = DeviceUse::kOpen);
+// `ranks`: which process of the run this one is; `threads` those that it takes where device.threads
+// is 0, 0 for all that it may use.
+RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use = DeviceUse::kOpen,
+                      const distributed::RankInfo& ranks = {}, int threads = 0);
 
 }  // namespace ovid::training

@@ -54,6 +54,11 @@ RunRecorder::RunRecorder(const RunPlan& plan, const RunDirectory& directory,
                                 metrics::now());
 }
 
+void RunRecorder::note_slowest_rank(int rank, double score) {
+  slowest_rank_ = rank;
+  slowest_rank_score_ = score;
+}
+
 void RunRecorder::step(const StepReport& report, const TrainingState& state) {
   const double tokens_per_second = static_cast<double>(report.tokens) / report.seconds;
   const double flops = model::training_operations(plan_.model, {.sequences = report.sequences,
@@ -67,7 +72,9 @@ void RunRecorder::step(const StepReport& report, const TrainingState& state) {
                                    .tokens = state.tokens,
                                    .tokens_per_second = tokens_per_second,
                                    .time = time,
-                                   .flops_per_second = flops / report.seconds});
+                                   .flops_per_second = flops / report.seconds,
+                                   .slowest_rank = slowest_rank_,
+                                   .slowest_rank_score = slowest_rank_score_});
   if (tensorboard_) {
     const std::array<metrics::TaggedScalar, 5> scalars{
         {{"loss/train", report.loss},

@@ -29,6 +29,8 @@ class RunRecorder {
   RunRecorder(const RunPlan& plan, const RunDirectory& directory, const TrainingState& start);
 
   void step(const StepReport& report, const TrainingState& state);
+  // Of runs of several ranks: stands in the rows of the steps that follow.
+  void note_slowest_rank(int rank, double score);
   void validation(const ValidationReport& report, const TrainingState& state);
   void sample(const std::string& text, const TrainingState& state);
   // A line of the log and a row of the metrics. `name` is one word: "resumed", "skipped_update".
@@ -44,6 +46,8 @@ class RunRecorder {
   std::optional<metrics::TensorBoardWriter> tensorboard_;
   metrics::ProgressLine progress_;
   std::optional<double> newest_validation_;
+  std::optional<int> slowest_rank_;
+  std::optional<double> slowest_rank_score_;
   double sequences_of_an_epoch_ = 0;
 };
 

@@ -27,6 +27,27 @@ void resume_product_choices(const RunPlan& plan, const Path& path) {
   }
 }
 
+// The name of a piece in a file, with what of the tensor it is.
+std::string stored_name(const char* prefix, const optimizer::MomentPiece& piece) {
+  return piece.whole ? prefix + piece.name
+                     : fmt::format("{}{}@{}:{}", prefix, piece.name, piece.begin, piece.end);
+}
+
+void resume_moments(const Path& checkpoint, TrainingStep& step) {
+  std::vector<checkpoint::TensorSpecification> tensors;
+  std::vector<checkpoint::NamedDestination> destinations;
+  kernels::cuda::Device* const device = step.weights().device();
+  for (const char* prefix : {kFirstMoment, kSecondMoment}) {
+    for (const auto& tensor : step.weights().tensors())
+      tensors.push_back({prefix + tensor.description.name, tensor.description.shape});
+  }
+  for (const optimizer::MomentPiece& piece : step.optimizer().pieces_to_load()) {
+    destinations.push_back({stored_name(kFirstMoment, piece), piece.first, device});
+    destinations.push_back({stored_name(kSecondMoment, piece), piece.second, device});
+  }
+  checkpoint::load_optimizer_parts(checkpoint, tensors, destinations);
+}
+
 void resume_average(const Path& path, TrainingStep& step) {
   if (checkpoint::has_average(path)) {
     checkpoint::load_average(path, named_destinations(*step.average()));
@@ -55,22 +76,21 @@ void resume_tensors(const RunPlan& plan, const Path& checkpoint, std::int64_t la
   resume_product_choices(plan, checkpoint / kProductChoices);
   checkpoint::load_parameters(checkpoint, named_destinations(step.weights()));
   step.adopt_weights(last_update);
-  auto moments = named_destinations(step.optimizer().first_moment(), kFirstMoment);
-  for (auto& d : named_destinations(step.optimizer().second_moment(), kSecondMoment))
-    moments.push_back(d);
-  checkpoint::load_optimizer(checkpoint, moments);
+  resume_moments(checkpoint, step);
   if (step.average() != nullptr) resume_average(checkpoint, step);
 }
 
 checkpoint::CheckpointContent content_of(const RunPlan& plan, TrainingStep& step) {
   checkpoint::CheckpointContent content;
   content.config = plan.model;
+  kernels::cuda::Device* const device = step.weights().device();
+  for (const optimizer::MomentPiece& piece : step.optimizer().pieces_to_store()) {
+    content.optimizer.push_back({stored_name(kFirstMoment, piece), piece.first, device});
+    content.optimizer.push_back({stored_name(kSecondMoment, piece), piece.second, device});
+  }
+  if (plan.ranks.rank > 0) return content;  // all ranks have the same weights
   content.parameters = named_tensors(step.weights());
   if (step.average() != nullptr) content.average = named_tensors(*step.average());
-  content.optimizer = named_tensors(step.optimizer().first_moment(), kFirstMoment);
-  for (auto& tensor : named_tensors(step.optimizer().second_moment(), kSecondMoment)) {
-    content.optimizer.push_back(tensor);
-  }
   content.texts = {{"config.yaml", plan.loaded.resolved_yaml},
                    {"environment.json", environment_json(plan)}};
   if (plan.target().device != nullptr) {

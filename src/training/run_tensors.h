@@ -19,8 +19,9 @@ void start_tensors(const RunPlan& plan, TrainingStep& step);
 void resume_tensors(const RunPlan& plan, const Path& checkpoint, std::int64_t last_update,
                     TrainingStep& step);
 
-// The tensors, config.yaml, environment.json and, of a device, the choice of algorithms. State and
-// tokenizer are left to the caller. The views are the step's own.
+// What this rank writes: its part of the moments, and rank 0 also the weights and their average,
+// config.yaml, environment.json and, of a device, the choice of algorithms. State and tokenizer are
+// left to the caller. The views are the step's own.
 checkpoint::CheckpointContent content_of(const RunPlan& plan, TrainingStep& step);
 
 }  // namespace ovid::training

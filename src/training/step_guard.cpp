@@ -5,24 +5,10 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/step_guard/guard_window.h"
+
 namespace ovid::training {
 namespace {
-
-struct Statistics {
-  double mean = 0;
-  double deviation = 0;
-};
-
-// From the values each time, never from running sums: those would keep what once went into them.
-Statistics statistics(const std::vector<double>& values) {
-  Statistics s;
-  for (const double value : values) s.mean += value;
-  s.mean /= static_cast<double>(values.size());
-  double squares = 0;
-  for (const double value : values) squares += (value - s.mean) * (value - s.mean);
-  s.deviation = std::sqrt(squares / static_cast<double>(values.size()));
-  return s;
-}
 
 // Without the sign that fmt prints of a NaN, which says nothing.
 std::string text_of(double value) {
@@ -54,14 +40,13 @@ std::string StepGuard::judge_one(const char* name, double value,
   while (window.size() > full) window.erase(window.begin());  // the setting may have shrunk
   std::string reason;
   if (settings_.outlier_z > 0 && window.size() == full) {
-    const Statistics s = statistics(window);
-    // A run that repeats itself has next to no deviation: a thousandth of the mean is no outlier.
-    const double deviation = std::max(s.deviation, 1e-3 * std::abs(s.mean));
-    const double limit = s.mean + settings_.outlier_z * deviation;
+    const kernels::WindowStatistics s = kernels::window_statistics(
+        [&](std::int64_t i) { return window[static_cast<std::size_t>(i)]; }, settings_.window);
+    const double limit = kernels::outlier_limit(s, settings_.outlier_z);
     if (value > limit) {
       reason =
           fmt::format("{} {:.4g} is {:.1f} standard deviations above the mean {:.4g} of {} steps",
-                      name, value, (value - s.mean) / deviation, s.mean, window.size());
+                      name, value, (value - s.mean) / s.deviation, s.mean, window.size());
       value = limit;
     }
   }

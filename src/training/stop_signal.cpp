@@ -32,7 +32,10 @@ void install_stop_signals() {
   sigset_t signals;
   ::sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) ::sigaddset(&signals, signal);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // threads made later inherit it
+  // SIGUSR2 is the watchdog's, and must not end the threads that are made before it.
+  sigset_t blocked = signals;
+  ::sigaddset(&blocked, SIGUSR2);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);  // threads made later inherit it
   std::thread([signals] { wait_for_signals(signals); }).detach();
   std::signal(SIGXFSZ, SIG_IGN);
 }

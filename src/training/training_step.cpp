@@ -9,9 +9,11 @@
 #include "kernels/moving_average/moving_average.h"
 #include "src/core/error.h"
 #include "src/core/stopwatch.h"
+#include "src/data/batch_share.h"
 #include "src/memory/timeline_range.h"
 #include "src/memory/transfer.h"
 #include "src/model/model.h"
+#include "src/training/granule_norm.h"
 
 namespace ovid::training {
 namespace {
@@ -29,7 +31,8 @@ std::optional<model::ParameterSet> set_where(bool wanted, const RunPlan& plan, c
   if (!wanted) return std::nullopt;
   return std::optional<model::ParameterSet>(
       std::in_place, plan.model, purpose,
-      model::ParameterStorage{.dtype = dtype, .device = plan.target().device});
+      model::ParameterStorage{
+          .dtype = dtype, .device = plan.target().device, .shards = plan.shards()});
 }
 
 model::ParameterStorage on_device_of(const RunPlan& plan, model::ParameterStorage storage) {
@@ -75,15 +78,23 @@ optimizer::Schedule schedule_of(const config::RunConfig& c) {
           .decay_fraction = c.schedule.decay_fraction};
 }
 
+optimizer::MomentSharding moment_sharding(const RunPlan& plan) {
+  return {.ranks = plan.ranks.count,
+          .rank = plan.ranks.rank,
+          .shards_moments = plan.ranks.count > 1 && plan.config().distributed.zero_stage > 0};
+}
+
 }  // namespace
 
-TrainingStep::TrainingStep(const RunPlan& plan)
+TrainingStep::TrainingStep(const RunPlan& plan, distributed::Communicator* communicator)
     : plan_(plan),
+      communicator_(communicator != nullptr ? *communicator : alone_),
       execution_(plan.target().device, plan.target().threads, scratch_bytes(plan)),
-      weights_(plan.model, "weights", {.device = plan.target().device}),
+      weights_(plan.model, "weights", {.device = plan.target().device, .shards = plan.shards()}),
       rounded_(set_where(plan.rounds_weights(), plan, "weights for products", plan.target().dtype)),
       gradients_(plan.model, "gradients", on_device_of(plan, plan.gradient_storage())),
-      optimizer_(plan.model, optimizer_settings(plan.config().optimizer), plan.target().device),
+      optimizer_(plan.model, optimizer_settings(plan.config().optimizer), plan.target().device,
+                 moment_sharding(plan)),
       average_(set_where(plan.averages_weights(), plan, "average of the weights",
                          kernels::DType::kFloat32)),
       rounded_average_(set_where(plan.averages_weights() && plan.rounds_weights(), plan,
@@ -96,60 +107,166 @@ TrainingStep::TrainingStep(const RunPlan& plan)
       feed_(plan.target().device, plan.positions_of_step()),
       schedule_(schedule_of(plan.config())) {
   context().set_allow_tf32(plan.target().tfloat32);
+  using Result = GradientExchange::Result;
+  const Result result =
+      moment_sharding(plan).shards_moments ? Result::kOwnPart : Result::kEverywhere;
+  if (plan.canonical()) {
+    canonical_.emplace(communicator_, plan.model, optimizer_.layout(), gradients_, result,
+                       plan.config().batch.sequences);
+  } else if (communicator_.count() > 1) {
+    exchange_.emplace(communicator_, optimizer_.layout(), gradients_, result);
+  }
 }
 
-void TrainingStep::enqueue_gradients(const data::TokenBatch& batch, std::int64_t first_sequence,
-                                     float scale) {
+void TrainingStep::enqueue_pass(const data::TokenBatch& batch, std::int64_t first,
+                                std::int64_t first_sequence, const model::ParameterSet& gradients,
+                                kernels::GradientMode mode, float scale) {
   kernels::ExecutionContext& ctx = context();
-  feed_.begin(batch);
-  if (batch.count == 0) {
-    for (const model::View& run : gradients_.runs()) set_zero(ctx, {.out = run});
-  }
   const model::BatchShape shape = plan_.micro_batch;
-  for (std::int64_t first = 0; first < batch.count; first += shape.sequences) {
-    const memory::TimelineRange range(ctx.device(), "forward and backward");
-    const model::ModelPass pass{
-        .config = plan_.model,
-        .weights = compute_weights().views(),
-        .tokens = feed_.tokens(first, shape),
-        .activations = activations_,
-        .dropout = model::DropoutKey{.seed = plan_.config().run.seed,
-                                     .pass = static_cast<std::uint64_t>(first_sequence + first)},
-        .losses = feed_.losses(first, shape)};
-    model::model_forward_backward(ctx,
-                                  {.pass = pass,
-                                   .gradients = gradients_.views(),
-                                   .d = activation_gradients_,
-                                   .mode = first == 0 ? kernels::GradientMode::kOverwrite
-                                                      : kernels::GradientMode::kAccumulate},
-                                  feed_.targets(first, shape), scale);
+  const memory::TimelineRange range(ctx.device(), "forward and backward");
+  const model::ModelPass pass{
+      .config = plan_.model,
+      .weights = compute_weights().views(),
+      .tokens = feed_.tokens(first, shape),
+      .activations = activations_,
+      .dropout = model::DropoutKey{.seed = plan_.config().run.seed,
+                                   .pass = static_cast<std::uint64_t>(first_sequence + first)},
+      .losses = feed_.losses(first, shape)};
+  model::ModelBackward backward{
+      .pass = pass, .gradients = gradients.views(), .d = activation_gradients_, .mode = mode};
+  if (exchange_ && first + shape.sequences >= batch.count) {
+    backward.on_gradient_ready = [this](std::int64_t block) { exchange_->note_ready(block); };
   }
+  model::model_forward_backward(ctx, backward, feed_.targets(first, shape), scale);
+}
+
+void TrainingStep::enqueue_gradients(const data::TokenBatch& batch, const GlobalBatch& whole,
+                                     float scale) {
+  const data::BatchShare share =
+      data::share_of_batch(whole.sequences, communicator_.rank(), communicator_.count());
+  const std::int64_t first_sequence = whole.first_sequence + share.first;
+  const int threads = context().threads();
+  feed_.begin(batch);
+  if (canonical_) canonical_->begin(whole.sequences);
+  if (batch.count == 0) {
+    for (const model::View& run : gradients_.runs()) set_zero(context(), {.out = run});
+    if (exchange_) exchange_->note_all_ready();
+  }
+  const Stopwatch stopwatch;
+  for (std::int64_t first = 0; first < batch.count; first += plan_.micro_batch.sequences) {
+    using kernels::GradientMode;
+    if (canonical_) {
+      enqueue_pass(batch, first, first_sequence, canonical_->next(share.first + first),
+                   GradientMode::kOverwrite, scale);
+      canonical_->add(threads);
+      continue;
+    }
+    enqueue_pass(batch, first, first_sequence, gradients_,
+                 first == 0 ? GradientMode::kOverwrite : GradientMode::kAccumulate, scale);
+  }
+  own_seconds_ = context().device() == nullptr ? stopwatch.seconds() : 0.0;
   feed_.end();
+  if (canonical_) canonical_->finish(threads);
+  if (exchange_) exchange_->finish();
+}
+
+// Of the whole batch: each sequence's own, added in the order of the batch where ranks share it.
+double TrainingStep::sum_of_losses(const data::TokenBatch& batch, const GlobalBatch& whole) {
+  if (!sums_over_sequences()) return feed_.loss_sum();
+  const int ranks = communicator_.count();
+  const auto most = static_cast<std::size_t>((whole.sequences + ranks - 1) / ranks);
+  std::vector<double> own(most), all(most * static_cast<std::size_t>(ranks));
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    own[static_cast<std::size_t>(i)] = feed_.loss_sum_of_sequence(i, plan_.micro_batch.length);
+  }
+  communicator_.exchange(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)),
+                         "losses");
+  double sum = 0;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const std::int64_t count = data::share_of_batch(whole.sequences, rank, ranks).count;
+    const double* const first = all.data() + static_cast<std::size_t>(rank) * most;
+    for (std::int64_t i = 0; i < count; ++i) sum += first[i];
+  }
+  return sum;
+}
+
+void TrainingStep::measure_gradients(float unscale) {
+  const memory::TimelineRange range(context().device(), "gradient norm");
+  if (!sums_over_sequences()) {
+    optimizer_.measure_gradients(context(), gradients_, unscale);
+    return;
+  }
+  const double sum =
+      granule_sum_of_squares(context(), communicator_, optimizer_.layout(), gradients_);
+  optimizer_.adopt_sum_of_squares(context(), sum, unscale);
 }
 
 StepReport TrainingStep::compute_gradients(const data::TokenBatch& batch,
                                            std::int64_t first_sequence, std::int64_t step) {
-  const Stopwatch stopwatch;
   std::int64_t valid = 0;
   for (const std::int32_t target : batch.targets) valid += target != data::kIgnoreTarget ? 1 : 0;
+  return compute_gradients(
+      batch, {.first_sequence = first_sequence, .sequences = batch.count, .targets = valid}, step);
+}
+
+void TrainingStep::guard_on_device(const GuardSettings& settings, const GuardState& state) {
+  kernels::cuda::Device* const device = plan_.target().device;
+  const bool can = device != nullptr && !sums_over_sequences() && !average_ &&
+                   plan_.target().dtype != kernels::DType::kFloat16;
+  if (can) device_guard_.emplace(*device, settings, state);
+}
+
+void TrainingStep::enqueue_step(const data::TokenBatch& batch, const GlobalBatch& whole) {
   const bool scaled = plan_.target().dtype == kernels::DType::kFloat16;
   const float loss_scale = scaled ? static_cast<float>(loss_scale_.value) : 1.0f;
-  // The mean over all valid targets of the global batch, whatever the split into micro-batches.
-  const float scale = valid > 0 ? loss_scale / static_cast<float>(valid) : 0.0f;
-  enqueue_gradients(batch, first_sequence, scale);
-  {
-    const memory::TimelineRange range(context().device(), "gradient norm");
-    optimizer_.measure_gradients(context(), gradients_, 1.0f / loss_scale);
-  }
-  synchronize();
+  // The mean over all valid targets of the global batch, whatever the split into ranks and
+  // micro-batches.
+  const float scale = whole.targets > 0 ? loss_scale / static_cast<float>(whole.targets) : 0.0f;
+  enqueue_gradients(batch, whole, scale);
+  measure_gradients(1.0f / loss_scale);
+  if (!device_guard_) return;
+  const model::BatchShape all{.sequences = batch.count, .length = plan_.micro_batch.length};
+  device_guard_->enqueue(context(), {.losses = feed_.losses(0, all),
+                                     .targets = whole.targets,
+                                     .sum_of_squares = optimizer_.sum_of_squares(),
+                                     .clip_scale = optimizer_.clip_scale()});
+}
 
+StepReport TrainingStep::compute_gradients(const data::TokenBatch& batch, const GlobalBatch& whole,
+                                           std::int64_t step) {
+  const Stopwatch stopwatch;
+  enqueue_step(batch, whole);
+  synchronize();
+  StepReport report = report_of(batch, whole, step);
+  if (device_guard_) report.left_out = device_guard_->wait_for_left_out();
+  report.seconds = stopwatch.seconds();
+  return report;
+}
+
+StepReport TrainingStep::compute_and_update(const data::TokenBatch& batch, const GlobalBatch& whole,
+                                            std::int64_t step) {
+  const Stopwatch stopwatch;
+  enqueue_step(batch, whole);
+  StepReport enqueued;
+  enqueued.learning_rate = optimizer::learning_rate(schedule_, step);
+  update(enqueued, step);
+  const bool left_out = device_guard_.value().wait_for_left_out();
+  StepReport report = report_of(batch, whole, step);
+  report.left_out = left_out;
+  report.seconds = stopwatch.seconds();
+  return report;
+}
+
+StepReport TrainingStep::report_of(const data::TokenBatch& batch, const GlobalBatch& whole,
+                                   std::int64_t step) {
   StepReport report;
-  report.loss = valid > 0 ? feed_.loss_sum() / static_cast<double>(valid) : 0.0;
+  report.loss =
+      whole.targets > 0 ? sum_of_losses(batch, whole) / static_cast<double>(whole.targets) : 0.0;
   report.gradient_norm = optimizer_.gradient_norm();
   report.learning_rate = optimizer::learning_rate(schedule_, step);
-  report.sequences = batch.count;
-  report.tokens = batch.count * plan_.micro_batch.length;
-  report.seconds = stopwatch.seconds();
+  report.sequences = whole.sequences;
+  report.tokens = whole.sequences * plan_.micro_batch.length;
+  report.own_seconds = own_seconds_;
   return report;
 }
 
@@ -162,6 +279,7 @@ void TrainingStep::update(StepReport& report, std::int64_t step) {
                                 .learning_rate = report.learning_rate,
                                 .step = step + 1,
                                 .seed = plan_.config().run.seed});
+  gather_updated();
   if (average_) {
     const double t = static_cast<double>(step);
     const double decay = std::min(plan_.config().weight_average.decay, (1.0 + t) / (10.0 + t));
@@ -170,6 +288,12 @@ void TrainingStep::update(StepReport& report, std::int64_t step) {
                                       .decay = static_cast<float>(decay)});
   }
   report.seconds += stopwatch.seconds();
+}
+
+void TrainingStep::gather_updated() {
+  if (!moment_sharding(plan_).shards_moments) return;
+  gather_parts(communicator_, optimizer_.layout(), weights_);
+  if (rounded_) gather_parts(communicator_, optimizer_.layout(), *rounded_);
 }
 
 StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_sequence,
@@ -190,6 +314,9 @@ void TrainingStep::adopt_weights(std::int64_t steps) {
                                        .gradients = gradients_,
                                        .step = steps,
                                        .seed = plan_.config().run.seed});
+  if (moment_sharding(plan_).shards_moments) {
+    gather_parts(communicator_, optimizer_.layout(), *rounded_);
+  }
   synchronize();
 }
 

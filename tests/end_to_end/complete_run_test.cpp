@@ -147,6 +147,45 @@ TEST_CASE("a diverging run saves no wreck, although a checkpoint is due after ev
   CHECK_THAT(result.errors, Contains(Path(run.checkpoint(wrecked_by - 1)).filename().string()));
 }
 
+TEST_CASE("a run whose last update makes a wreck keeps the checkpoint before it, and names it",
+          "[e2e]") {
+  const TinyRun run(200);
+  const std::vector<std::string> wrecking{
+      "schedule.kind=constant",    "schedule.warmup_steps=0", "optimizer.learning_rate=1000",
+      "optimizer.gradient_clip=0", "guard.most_skips=4",      "validation.every_steps=0",
+      "checkpoint.every_steps=1",  "checkpoint.keep_last=1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), wrecking.begin(), wrecking.end());
+    return more;
+  };
+  // The number of the update that makes the wreck.
+  REQUIRE(run.train(with({"run.name=long"})).exit_code == 5);
+  const auto events = rows_with("event", run.run_directory("long"));
+  const auto first = std::find_if(events.begin(), events.end(),
+                                  [](const Json& e) { return e["event"] == "skipped_update"; });
+  REQUIRE(first != events.end());
+  const int wrecked_by = (*first)["step"].get<int>() - 1;
+  REQUIRE(wrecked_by >= 2);
+
+  const std::string steps = fmt::format("training.steps={}", wrecked_by);
+  for (const char* validations : {"validation.every_steps=0", "validation.every_steps=1"}) {
+    INFO(validations);
+    const std::string name = fmt::format("run.name=ended-{}", std::string(validations).back());
+    std::vector<std::string> ended = with({name, steps});
+    ended.push_back(validations);
+    const ProcessResult result = run.train(ended);
+    INFO(result.errors);
+    REQUIRE(result.exit_code == 0);
+    CHECK(std::filesystem::exists(run.checkpoint(wrecked_by, name.substr(9))));
+    CHECK(std::filesystem::exists(run.checkpoint(wrecked_by - 1, name.substr(9))));
+    // Going on from the wreck, it is not taken for good.
+    const ProcessResult more = run.train(with({name}));
+    CHECK(more.exit_code == 5);
+    CHECK_THAT(more.errors, Contains(fmt::format("the last good checkpoint is {}",
+                                                 run.checkpoint(wrecked_by - 1, name.substr(9)))));
+  }
+}
+
 TEST_CASE("a checkpoint due at a step is the state of that step, saved beside the next", "[e2e]") {
   const TinyRun run(20);
   REQUIRE(run.train({"run.name=through", "schedule.kind=constant", "schedule.warmup_steps=2"})

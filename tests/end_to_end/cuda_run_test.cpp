@@ -79,4 +79,38 @@ TEST_CASE("a float16 run leaves out updates that overflow, halves its loss scale
   CHECK(state["guard"]["skips"] == 0);
 }
 
+TEST_CASE("the attention kernels that a config names are taken, or refused with the cure",
+          "[e2e][cuda]") {
+  if (!has_gpu()) return;
+  const TinyRun run(4);
+  const auto settings = [](const std::string& kernels) {
+    return on_cuda({"precision=bfloat16", "training.steps=1", "schedule.warmup_steps=0",
+                    "run.name=" + kernels, "attention=" + kernels, "samples.every_steps=0"});
+  };
+  for (const char* kernels : {"flash", "naive"}) {
+    const ProcessResult result = run.train(settings(kernels));
+    INFO(result.errors);
+    REQUIRE(result.exit_code == 0);
+  }
+  const std::string flash = losses_by_step(run.run_directory("flash")).front();
+  const std::string naive = losses_by_step(run.run_directory("naive")).front();
+  const auto loss_of = [](const std::string& row) {
+    return std::stod(row.substr(row.find(' ')));  // "1: loss gradient_norm tokens"
+  };
+  CHECK(loss_of(naive) == Approx(loss_of(flash)).epsilon(0.01));
+  CHECK(naive != flash);  // they round elsewhere
+
+  std::vector<std::string> in_float32 = settings("cudnn");
+  in_float32.front() = "precision=float32";
+  CHECK_THAT(run.train(in_float32).errors, Contains("set precision: bfloat16"));
+  CHECK(run.train(in_float32).exit_code == 2);
+}
+
+TEST_CASE("a GPU's attention kernels are refused on the CPU", "[e2e][cuda]") {
+  const TinyRun run(4);
+  const ProcessResult result = run.train({"device.kind=cpu", "attention=naive"});
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.errors, Contains("use attention: auto"));
+}
+
 }  // namespace ovid::test

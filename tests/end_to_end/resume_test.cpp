@@ -27,7 +27,9 @@ TEST_CASE("killed at twenty random moments, a run ends with the bits of the unbr
     // A new run for each chain of kills; most chains hold several.
     const std::string name = "broken-" + std::to_string(round);
     for (bool ended = false; !ended;) {
-      Process process(run.train_command({"run.name=" + name}), run.path("broken.log"));
+      // Some are killed before their first step, and that is no reason to give up here.
+      Process process(run.train_command({"run.name=" + name, "watchdog.starts_without_progress=0"}),
+                      run.path("broken.log"));
       const double delay = killed < 20 ? std::uniform_real_distribution<>(0.02, 0.6)(random) : 1e9;
       if (const auto code = process.wait_for(delay)) {
         REQUIRE(*code == 0);

@@ -59,6 +59,13 @@ TEST_CASE("a step's row tells the arithmetic speed where it is known", "[metrics
   CHECK_THAT(to_json(row), Catch::Contains(R"("flops_per_second":412500000000,"time":)"));
 }
 
+TEST_CASE("a step's row of several ranks tells the slowest one", "[metrics]") {
+  StepRow row = step_row(7);
+  row.slowest_rank = 3;
+  row.slowest_rank_score = 0.5;
+  CHECK_THAT(to_json(row), Catch::Contains(R"("slowest_rank":3,"slowest_rank_score":0.5,"time":)"));
+}
+
 TEST_CASE("an event's row takes any text", "[metrics]") {
   CHECK(to_json(EventRow{7, "skipped_update", "loss is \"nan\"\n\xff", 1.5}) ==
         R"({"step":7,"event":"skipped_update","message":"loss is \"nan\"\n)"

@@ -1,0 +1,53 @@
+#include "src/training/run_validation.h"
+
+#include <cmath>
+
+#include "src/evaluation/loss_evaluation.h"
+#include "src/training/stop_signal.h"
+
+namespace ovid::training {
+namespace {
+
+std::optional<evaluation::LossSum> loss_of(const model::ParameterSet& weights, const RunPlan& plan,
+                                           TrainingStep& step,
+                                           distributed::Communicator& communicator) {
+  const evaluation::LossSum sum = evaluation::evaluate_loss(
+      step.context(),
+      {.config = plan.model,
+       .weights = weights.views(),
+       .activations = step.activations(),
+       .batch = plan.micro_batch,
+       .dataset = *plan.validation,
+       .windows = plan.config().validation.sequences,
+       .communicator = &communicator,
+       .on_progress = [](std::int64_t, std::int64_t) { return !stop_requested(); }});
+  return sum.complete ? std::optional(sum) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ValidationReport> validate_run(const RunPlan& plan, TrainingStep& step,
+                                             distributed::Communicator& communicator) {
+  const auto sum = loss_of(step.compute_weights(), plan, step, communicator);
+  if (!sum) return std::nullopt;
+  ValidationReport report{.loss = sum->mean(), .average_loss = {}, .tokens = sum->targets};
+  if (step.average() != nullptr) {
+    const auto average = loss_of(step.compute_average(), plan, step, communicator);
+    if (!average) return std::nullopt;
+    report.average_loss = average->mean();
+  }
+  return report;
+}
+
+bool gives_a_loss(const RunPlan& plan, TrainingStep& step) {
+  const evaluation::LossSum one =
+      evaluation::evaluate_loss(step.context(), {.config = plan.model,
+                                                 .weights = step.compute_weights().views(),
+                                                 .activations = step.activations(),
+                                                 .batch = plan.micro_batch,
+                                                 .dataset = plan.train->sources().front(),
+                                                 .windows = 1});
+  return std::isfinite(one.sum);
+}
+
+}  // namespace ovid::training
