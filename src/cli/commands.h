@@ -22,18 +22,36 @@ struct DeviceOptions {
 struct TrainOptions {
   std::string config;
   std::vector<std::string> overrides;  // "key=value"
-  int processes = 1;
-  bool profile = false;  // time every op
+  int processes = 1;                   // local ranks
+  int restarts = 0;                    // of all ranks, after a failure; with several processes
+  bool profile = false;                // time every op
 };
 ExitCode run_train(const TrainOptions& options);
 
 struct PlanOptions {
   std::string config;
   std::vector<std::string> overrides;
+  int processes = 1;       // of the run, all on this machine
   bool no_timing = false;  // leave the measurement of speed out
   bool json = false;
 };
 ExitCode run_plan(const PlanOptions& options);
+
+struct SimulateOptions {
+  std::string config;
+  std::vector<std::string> overrides;
+  int ranks = 1024;
+  std::int64_t steps = 3;
+  double latency_us = 10;
+  double bandwidth_gb = 50;  // per second, out of each rank
+  double teraflops = 200;    // per second, of each rank
+  double disk_gb = 2;        // per second, of all ranks
+  double failure_hours = 50'700;
+  double repair_minutes = 15;
+  double interval_minutes = 0;  // 0: chosen
+  bool json = false;
+};
+ExitCode run_simulate(const SimulateOptions& options);
 
 struct GenerateOptions {
   std::string model;
@@ -117,5 +135,11 @@ ExitCode run_runs_list(const RunsOptions& options);
 ExitCode run_runs_show(const RunsOptions& options);
 ExitCode run_runs_compare(const RunsOptions& options);
 ExitCode run_runs_report(const RunsOptions& options);
+
+struct FlightOptions {
+  std::vector<std::string> places;  // dumps, or folders of them
+  bool json = false;
+};
+ExitCode run_distributed_flight(const FlightOptions& options);
 
 }  // namespace ovid::cli

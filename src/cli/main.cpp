@@ -35,6 +35,7 @@ int run(int argc, char** argv) {
       "has examples.");
   TrainOptions train;
   PlanOptions plan;
+  SimulateOptions simulate;
   GenerateOptions generate;
   EvalOptions eval;
   CheckpointOptions checkpoint;
@@ -43,9 +44,11 @@ int run(int argc, char** argv) {
   SelftestOptions selftest;
   ConfigOptions config;
   RunsOptions runs;
+  FlightOptions flight;
   Command chosen;
   add_train(app, train, chosen);
   add_plan(app, plan, chosen);
+  add_simulate(app, simulate, chosen);
   add_generate(app, generate, chosen);
   add_eval(app, eval, chosen);
   add_checkpoint(app, checkpoint, prune, chosen);
@@ -53,6 +56,7 @@ int run(int argc, char** argv) {
   add_selftest(app, selftest, chosen);
   add_config(app, config, chosen);
   add_runs(app, runs, chosen);
+  add_distributed(app, flight, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

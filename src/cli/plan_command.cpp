@@ -9,8 +9,11 @@
 namespace ovid::cli {
 
 ExitCode run_plan(const PlanOptions& options) {
+  if (options.processes < 1)
+    throw UsageError(fmt::format("--processes {}: at least 1", options.processes));
   const training::RunPlan plan = training::make_run_plan(
-      config::load(options.config, options.overrides), training::DeviceUse::kPlanOnly);
+      config::load(options.config, options.overrides), training::DeviceUse::kPlanOnly,
+      {.count = options.processes, .local_count = options.processes});
   const training::RunNeeds needs = training::needs_of(plan, !options.no_timing);
   print(options.json ? training::to_json(plan, needs) + "\n" : training::to_text(plan, needs));
   return needs.fits_memory() && needs.fits_disk() ? ExitCode::kDone : ExitCode::kResources;

@@ -36,6 +36,7 @@ Examples:
   ovid train configs/quickstart.yaml
   ovid train configs/quickstart.yaml run.name=second optimizer.learning_rate=3e-4
   ovid train configs/gpt2-124m.yaml device.threads=8
+  ovid train configs/gpt2-124m.yaml --processes 4
 
 The same command continues a run that was stopped (Ctrl-C, SIGTERM) or killed, from its newest valid
 checkpoint.)");
@@ -44,7 +45,14 @@ checkpoint.)");
       ->required();
   command->add_option("KEY=VALUE", options.overrides,
                       "settings that override the file's, with dotted keys");
-  command->add_option("--processes", options.processes, "local ranks; this version has one");
+  command
+      ->add_option("--processes", options.processes,
+                   "ranks to start on this machine; mpirun and srun start them on several")
+      ->capture_default_str();
+  command
+      ->add_option("--restarts", options.restarts,
+                   "with --processes: how often all ranks are started again after one failed")
+      ->capture_default_str();
   command->add_flag("--profile", options.profile,
                     "time every op; a table at the end, and profile.json in the run's directory");
   command->footer(outline_of_configs());
@@ -57,16 +65,54 @@ void add_plan(CLI::App& app, PlanOptions& options, Command& chosen) {
 Examples:
   ovid plan configs/quickstart.yaml
   ovid plan configs/gpt2-124m.yaml batch.micro_sequences=4 recompute=block
-  ovid plan configs/gpt2-124m.yaml --json
+  ovid plan configs/gpt2-124m.yaml --processes 8 distributed.zero_stage=1 --json
 
 Parameters, the bytes of every arena and the peak of memory, disk for checkpoints, tokens,
 operations, and the time by a measurement of parts of the model on this machine. Writes nothing.
 Exit code 6 where memory or disk would not do, with the one setting that would fit.)");
   command->add_option("CONFIG", options.config, "the YAML file")->required();
   command->add_option("KEY=VALUE", options.overrides, "settings that override the file's");
+  command
+      ->add_option("--processes", options.processes,
+                   "as for train: ranks on this machine; memory is then that of the first")
+      ->capture_default_str();
   command->add_flag("--no-timing", options.no_timing, "leave the measurement of speed out");
   command->add_flag("--json", options.json, "one JSON object on standard output");
   command->callback([&] { chosen = [&] { return run_plan(options); }; });
+}
+
+void add_simulate(CLI::App& app, SimulateOptions& options, Command& chosen) {
+  CLI::App* command = app.add_subcommand("simulate", R"(A run on a thousand devices, on paper.
+
+Examples:
+  ovid simulate configs/gpt2-124m.yaml --ranks 512
+  ovid simulate configs/gpt2-1558m.yaml distributed.zero_stage=1 --ranks 64 --bandwidth 25 --json
+
+Plays some steps of all ranks without their arithmetic: shares of the batch, the order of the data,
+collectives, parts of a checkpoint. Refuses what would hang or be there twice; tells the time of a
+step by a model of the network, and what failures would cost a long run. Nothing is measured.)");
+  command->add_option("CONFIG", options.config, "the YAML file")->required();
+  command->add_option("KEY=VALUE", options.overrides, "settings that override the file's");
+  command->add_option("--ranks", options.ranks, "how many devices")->capture_default_str();
+  command->add_option("--steps", options.steps, "that are played")->capture_default_str();
+  command->add_option("--latency", options.latency_us, "of a message, in microseconds")
+      ->capture_default_str();
+  command->add_option("--bandwidth", options.bandwidth_gb, "out of each rank, in GB/s")
+      ->capture_default_str();
+  command->add_option("--teraflops", options.teraflops, "that each rank computes, per second")
+      ->capture_default_str();
+  command->add_option("--disk", options.disk_gb, "what all ranks together write, in GB/s")
+      ->capture_default_str();
+  command->add_option("--failure-hours", options.failure_hours, "of a rank between failures, mean")
+      ->capture_default_str();
+  command->add_option("--repair-minutes", options.repair_minutes, "from a failure to the next step")
+      ->capture_default_str();
+  command
+      ->add_option("--interval-minutes", options.interval_minutes,
+                   "between checkpoints; 0: Young's optimum, at most 15")
+      ->capture_default_str();
+  command->add_flag("--json", options.json, "one JSON object on standard output");
+  command->callback([&] { chosen = [&] { return run_simulate(options); }; });
 }
 
 void add_config(CLI::App& app, ConfigOptions& options, Command& chosen) {
