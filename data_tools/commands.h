@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "data_tools/control_tokens.h"
 #include "data_tools/dataset_builder.h"
+#include "data_tools/dataset_files.h"
 #include "data_tools/documents.h"
 #include "data_tools/pieces.h"
 
@@ -28,6 +31,41 @@ struct TextOptions {
 // with by the same command, to the same bytes; throws Interrupted with progress_kept where a signal
 // stopped it so.
 void run_text(const TextOptions& options);
+
+struct AmazonReviewsOptions {
+  std::vector<std::string> inputs;
+  std::string output;
+  std::string tokenizer;
+  std::vector<std::string> categories;  // NAME, or FILE=NAME
+  ControlKind control = ControlKind::kText;
+  bool balance_stars = false;  // of the train part
+  PartFractions split;
+  std::uint64_t most_bad_lines = 100;
+  std::int64_t shard_tokens = 100'000'000;
+  bool overwrite = false;
+  bool json = false;  // dataset.json on standard output
+};
+// Reviews to token shards of train, validation and test parts, each review behind its stars and
+// category. The output appears whole or not at all.
+void run_amazon_reviews(const AmazonReviewsOptions& options);
+
+struct PersonaChatOptions {
+  enum class Split { kAuto, kSource, kDialogue };
+  std::vector<std::string> inputs;
+  std::string output;
+  std::string tokenizer;
+  ControlKind control = ControlKind::kText;
+  Split split = Split::kAuto;
+  PartFractions fractions;
+  std::int64_t history = -1;  // turns before a reply; -1: the whole dialogue in one document
+  std::uint64_t most_bad_lines = 100;
+  std::int64_t shard_tokens = 100'000'000;
+  bool overwrite = false;
+  bool json = false;
+};
+// Dialogues to token shards with loss masks that count replies alone, and lists of candidates. The
+// output appears whole or not at all.
+void run_persona_chat(const PersonaChatOptions& options);
 
 struct CodecOptions {
   std::string tokenizer;

@@ -24,6 +24,9 @@ Examples:
   ovid-data text --input reviews.jsonl.gz --field review --output data --tokenizer bytes
   ovid-data train-tokenizer --input corpus.txt --vocabulary-size 8000 --output tokenizer
   echo '{"text": "Hello"}' | ovid-data encode --tokenizer gpt2/
+  ovid-data amazon-reviews --input AMAZON_FASHION_5.json.gz --category Fashion --output reviews \
+    --tokenizer gpt2/
+  ovid-data persona-chat --input personachat_self_original.json --output dialogues --tokenizer gpt2/
   ovid-data inspect data/train_000000.bin
 
 TOKENIZER is a folder with vocab.json and merges.txt (or encoder.json and vocab.bpe), a .tiktoken
@@ -113,6 +116,132 @@ given again; what comes from a pipe must then come again, from its start.
   command.callback([&options] { run_text(options); });
 }
 
+// The options that both sources of fine-tuning data have.
+template <typename Options>
+void add_fine_tuning_options(CLI::App& command, Options& options, PartFractions& fractions) {
+  command
+      .add_option("--input", options.inputs,
+                  "Files, folders (walked in sorted order), archives, or - for standard input")
+      ->required()
+      ->type_name("PATH...");
+  command.add_option("--output", options.output, "Folder for the shards")
+      ->required()
+      ->type_name("DIR");
+  command.add_option("--tokenizer", options.tokenizer, kTokenizerHelp)
+      ->required()
+      ->type_name("TOKENIZER");
+  const std::map<std::string, ControlKind> kinds{{"text", ControlKind::kText},
+                                                 {"tokens", ControlKind::kTokens}};
+  command
+      .add_option("--control", options.control,
+                  "Control words as text, or as tokens added behind the vocabulary (which ovid "
+                  "generate does not spell yet)")
+      ->transform(CLI::CheckedTransformer(kinds).description(""))
+      ->type_name("KIND");
+  command
+      .add_option("--validation-fraction", fractions.validation,
+                  "0 to 0.5, the share that is kept for validation")
+      ->capture_default_str();
+  command.add_option("--test-fraction", fractions.test, "The same for the test part")
+      ->capture_default_str();
+  command.add_option("--seed", fractions.seed, "Chooses the parts")->capture_default_str();
+  command
+      .add_option("--max-bad-lines", options.most_bad_lines,
+                  "Broken records are counted, told with file and line, and left out; more than "
+                  "this many end the command with exit code 3")
+      ->capture_default_str();
+  command.add_option("--shard-tokens", options.shard_tokens, "Most tokens of a shard")
+      ->capture_default_str();
+  command.add_flag("--overwrite", options.overwrite, "Replace a data set that --output holds");
+  command.add_flag("--json", options.json, "Print dataset.json on standard output");
+}
+
+void add_amazon_reviews(CLI::App& app, AmazonReviewsOptions& options) {
+  CLI::App& command = *app.add_subcommand(
+      "amazon-reviews",
+      R"(Turns Amazon reviews into token shards, each behind its stars and category.
+
+Examples:
+  ovid-data amazon-reviews --input AMAZON_FASHION_5.json.gz --category Fashion \
+    --output reviews --tokenizer gpt2/
+  ovid-data amazon-reviews --input amazon_reviews_us_*.tsv.gz --output reviews --tokenizer gpt2/ \
+    --control tokens --balance stars
+  ovid-data amazon-reviews --input a.json.gz b.json.gz --category a.json.gz=Books \
+    --category b.json.gz=Music --output reviews --tokenizer gpt2/
+
+Reads the releases of 2014 (also the older files of Python dicts), 2018 and 2023 as JSON lines or
+one JSON array, and the TSV files with product_category. A document is
+
+  <|stars:5|> <|category:Fashion|>
+  HEADLINE
+  BODY
+
+where with --control tokens each <|...|> is one added token and no space parts them. <br /> becomes
+a line end, &#34; and the like their characters. Reviews without a body, and all but the first of
+those with the same body (but for case, spaces and punctuation), are counted and left out. What
+remains is split by product, so no product and no text is in two parts. Held-out texts are also in
+validation_reviews.jsonl and test_reviews.jsonl. Memory: a hash of 16 bytes for each distinct text,
+21 to 43 bytes with its table, whatever the length of texts. A run that was stopped begins anew.
+)");
+  add_fine_tuning_options(command, options, options.split);
+  command
+      .add_option("--category", options.categories,
+                  "Category of reviews that do not say it; FILE=NAME: of those in that file")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->type_name("NAME");
+  const std::map<std::string, bool> balances{{"none", false}, {"stars", true}};
+  command
+      .add_option("--balance", options.balance_stars,
+                  "stars: of the training reviews, as many of each number of stars as the rarest "
+                  "has, chosen by --seed")
+      ->transform(CLI::CheckedTransformer(balances).description(""))
+      ->type_name("CHOICE");
+  command.callback([&options] { run_amazon_reviews(options); });
+}
+
+void add_persona_chat(CLI::App& app, PersonaChatOptions& options) {
+  CLI::App& command = *app.add_subcommand(
+      "persona-chat", R"(Turns PERSONA-CHAT dialogues into token shards with loss masks.
+
+Examples:
+  ovid-data persona-chat --input personachat_self_original.json --output dialogues --tokenizer gpt2/
+  ovid-data persona-chat --input train_self_original.txt valid_self_original.txt \
+    --output dialogues --tokenizer gpt2/ --control tokens --history 5
+
+Reads ParlAI's text, with and without candidates, and the JSON layout {"train": [...], "valid":
+[...]}. A document is
+
+  <|persona|> i like tea.
+  <|partner|> hello , how are you ?
+  <|self|> fine , i am having tea .
+
+with a line for each trait and each utterance; <|...|> are text, or added tokens with --control
+tokens. Only what follows <|self|>, to its line end, counts in the loss: train_000000.mask says so.
+With --history N each reply is a document of its own behind the persona and the N utterances before
+it. Candidates of the held-out parts are kept in candidates_validation.jsonl and
+candidates_test.jsonl. Repeated dialogues are left out (16 bytes of memory for each, 21 to 43 with
+their table). A run that was stopped begins anew.
+)");
+  add_fine_tuning_options(command, options, options.fractions);
+  using Split = PersonaChatOptions::Split;
+  const std::map<std::string, Split> splits{
+      {"auto", Split::kAuto}, {"source", Split::kSource}, {"dialogue", Split::kDialogue}};
+  command
+      .add_option("--split", options.split,
+                  "source: as the JSON's keys or the files' names begin (train, valid, dev, test); "
+                  "dialogue: by the fractions, both sides of a conversation together; auto: source "
+                  "where it says, else dialogue")
+      ->transform(CLI::CheckedTransformer(splits).description(""))
+      ->type_name("CHOICE");
+  command
+      .add_option("--history", options.history,
+                  "Utterances before each reply; -1: a document is a whole dialogue, and all of "
+                  "its replies count")
+      ->capture_default_str();
+  command.callback([&options] { run_persona_chat(options); });
+}
+
 void add_codec(CLI::App& app, CodecOptions& encode, CodecOptions& decode) {
   CLI::App& encoder =
       *app.add_subcommand("encode", R"(JSON lines of text to JSON lines of token ids.
@@ -189,11 +318,15 @@ ExitCode run(int argc, char** argv) {
   app.set_version_flag("--version", std::string("ovid-data ") + kVersion);
   app.require_subcommand(1);
   TextOptions text;
+  AmazonReviewsOptions amazon_reviews;
+  PersonaChatOptions persona_chat;
   CodecOptions encode;
   CodecOptions decode;
   TrainTokenizerOptions train_tokenizer;
   InspectOptions inspect;
   add_text(app, text);
+  add_amazon_reviews(app, amazon_reviews);
+  add_persona_chat(app, persona_chat);
   add_codec(app, encode, decode);
   add_train_tokenizer(app, train_tokenizer);
   add_inspect(app, inspect);

@@ -6,6 +6,7 @@
 
 #include "data_tools/byte_source.h"
 #include "data_tools/commands.h"
+#include "data_tools/dataset_files.h"
 #include "data_tools/interruption.h"
 #include "data_tools/output_folder.h"
 #include "data_tools/progress.h"
@@ -14,7 +15,6 @@
 #include "src/core/log.h"
 #include "src/core/version.h"
 #include "src/data/dataset_description.h"
-#include "src/data/token_shard.h"
 #include "src/tokenizer/encode_cache.h"
 #include "src/tokenizer/tokenizer.h"
 
@@ -25,41 +25,11 @@ using nlohmann::ordered_json;
 
 constexpr int kMostThreads = 1024;
 
-bool is_dataset_file(const std::string& name) {
-  const bool shard = name.ends_with(".bin") || name.ends_with(".mask");
-  return name == "dataset.json" || name == "tokenizer" ||
-         (shard && (name.starts_with("train_") || name.starts_with("validation_")));
-}
-
-tokenizer::Tokenizer load_tokenizer(const std::string& where) {
-  tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(where);
-  if (tokenizer.vocabulary_size() > data::kMaxVocabularySize) {
-    throw DataError(
-        fmt::format("{} has {} tokens, and a shard can hold ids below {} only; use a "
-                    "smaller vocabulary",
-                    where, tokenizer.vocabulary_size(), data::kMaxVocabularySize));
-  }
-  if (tokenizer.end_of_text() < 0) {
-    throw DataError(
-        fmt::format("{} has no <|endoftext|>, which begins each document; use a "
-                    "vocabulary with it",
-                    where));
-  }
-  return tokenizer;
-}
-
 ordered_json describe(const SplitResult& split) {
-  ordered_json shards = ordered_json::array();
-  for (const data::WrittenShard& shard : split.shards) {
-    shards.push_back({{"file", shard.path.filename().string()},
-                      {"tokens", shard.tokens},
-                      {"bytes", shard.bytes},
-                      {"tokens_xxh128", shard.checksum}});
-  }
   return {{"documents", split.documents},
           {"tokens", split.tokens},
           {"bytes", split.bytes},
-          {"shards", std::move(shards)}};
+          {"shards", ordered_json::parse(shards_as_json(split.shards))}};
 }
 
 struct Totals {
@@ -310,7 +280,7 @@ void tell_of_kept_work(const OutputFolder& output) {
 
 // Fills the working folder, or leaves it in the state that is to be kept.
 ordered_json fill(const TextOptions& options, OutputFolder& output, std::string& summary) {
-  const tokenizer::Tokenizer tokenizer = load_tokenizer(options.tokenizer);
+  const tokenizer::Tokenizer tokenizer = load_shard_tokenizer(options.tokenizer);
   const std::vector<InputFile> files = list_inputs(options.input.inputs);
   TextJournal journal(output.working_path(), options, tokenizer.fingerprint(), files);
   TextJob job(options, tokenizer, files, output.working_path(), journal);
