@@ -91,6 +91,9 @@ YAML
 for precision in float32 bfloat16 float16; do
   part "train-cuda-$precision" 120 "$build/ovid" train "$out/text/run.yaml" device.kind=cuda precision=$precision run.name=cuda-$precision
 done
+for kernels in naive cudnn; do  # cudnn: where its library and headers were found; else its log has the reason
+  part "train-cuda-$kernels" 120 "$build/ovid" train "$out/text/run.yaml" device.kind=cuda precision=bfloat16 attention=$kernels run.name=cuda-$kernels
+done
 part train-cpu 180 "$build/ovid" train "$out/text/run.yaml" device.kind=cpu run.name=cpu
 part train-again 120 "$build/ovid" train "$out/text/run.yaml" device.kind=cuda precision=bfloat16 run.name=cuda-bfloat16-again
 part compare 30 "$build/ovid" runs compare "$out"/text/runs/*
