@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "src/distributed/local_launcher.h"
 #include "src/distributed/rank_discovery.h"
 #include "src/distributed/world.h"
+#include "src/training/rank_agreement.h"
 #include "src/training/run_plan.h"
 #include "src/training/stop_signal.h"
 #include "src/training/trainer.h"
@@ -43,6 +45,30 @@ ExitCode launch(const TrainOptions& options) {
                                                              .restarts = options.restarts}));
 }
 
+// What one rank does. What is wrong on all of them is said by one.
+ExitCode train_rank(config::LoadedConfig config, distributed::World world, bool profile) {
+  log::info(world.description);
+  std::optional<training::RunPlan> plan;
+  std::optional<Error> error;
+  try {
+    plan = training::make_run_plan(std::move(config), training::DeviceUse::kOpen, world.ranks,
+                                   world.threads);
+  } catch (const Error& e) {
+    error = e;
+  }
+  const auto failure =
+      training::first_failure(*world.communicator, error ? error->exit_code() : ExitCode::kDone);
+  if (failure) {
+    if (error && failure->rank == world.ranks.rank) throw *error;
+    return failure->exit_code;
+  }
+  if (plan->target().device != nullptr) {
+    world.communicator = distributed::open_device_communicator(std::move(world.communicator),
+                                                               *plan->target().device);
+  }
+  return training::train(std::move(*plan), *world.communicator, {.profile = profile});
+}
+
 }  // namespace
 
 ExitCode run_train(const TrainOptions& options) {
@@ -54,16 +80,11 @@ ExitCode run_train(const TrainOptions& options) {
     return training::train(training::make_run_plan(std::move(config)),
                            {.profile = options.profile});
   }
-  if (place.ranks.rank > 0) log::set_level(log::Level::kWarning);
-  distributed::World world = distributed::join_world({.place = place});
-  training::RunPlan plan = training::make_run_plan(std::move(config), training::DeviceUse::kOpen,
-                                                   world.ranks, world.threads);
-  log::info(world.description);
-  if (plan.target().device != nullptr) {
-    world.communicator =
-        distributed::open_device_communicator(std::move(world.communicator), *plan.target().device);
+  if (place.ranks.rank > 0) {
+    log::set_level(log::Level::kWarning);
+    log::set_prefix(fmt::format("[rank {}] ", place.ranks.rank));
   }
-  return training::train(std::move(plan), *world.communicator, {.profile = options.profile});
+  return train_rank(std::move(config), distributed::join_world({.place = place}), options.profile);
 }
 
 }  // namespace ovid::cli

@@ -62,6 +62,12 @@ void set_level(Level level) {
   sinks().terminal->set_level(kLevels[static_cast<int>(level)]);
 }
 
+void set_prefix(const std::string& prefix) {
+  std::string pattern;
+  for (const char c : prefix) pattern += c == '%' ? "%%" : std::string(1, c);
+  sinks().terminal->set_pattern(pattern + "%^%l%$: %v");
+}
+
 void open_file(const std::filesystem::path& path) {
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());

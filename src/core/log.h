@@ -12,6 +12,10 @@ enum class Level { kDebug, kInfo, kWarning, kError };
 
 void set_level(Level level);
 
+// Stands before every message on the terminal from now on ("[rank 3] "), where several processes
+// share it.
+void set_prefix(const std::string& prefix);
+
 // From now on every message also goes to `path` (appended, with UTC time). A file that cannot be
 // written is reported once and does not stop the program.
 void open_file(const std::filesystem::path& path);

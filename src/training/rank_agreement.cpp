@@ -1,5 +1,7 @@
 #include "src/training/rank_agreement.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <random>
 #include <span>
@@ -40,10 +42,21 @@ void agree_on_micro_batch(distributed::Communicator& communicator, RunPlan& plan
   sequences = *std::min_element(all.begin(), all.end());
 }
 
-bool any_rank_stops(distributed::Communicator& communicator) {
-  const std::uint8_t own = stop_requested() ? 1 : 0;
+std::string who_stops(distributed::Communicator& communicator) {
+  const std::int32_t own = stop_signal();
   const auto all = of_all_ranks(communicator, own, "stop");
-  return std::find(all.begin(), all.end(), 1) != all.end();
+  const auto told = std::find_if(all.begin(), all.end(), [](std::int32_t s) { return s != 0; });
+  if (told == all.end()) return "";
+  const std::string name(name_of_stop_signal(*told));
+  return all.size() == 1 ? name : fmt::format("{} to rank {}", name, told - all.begin());
+}
+
+std::optional<RankFailure> first_failure(distributed::Communicator& communicator, ExitCode own) {
+  const auto all = of_all_ranks(communicator, own, "preparations");
+  const auto failed =
+      std::find_if(all.begin(), all.end(), [](ExitCode code) { return code != ExitCode::kDone; });
+  if (failed == all.end()) return std::nullopt;
+  return RankFailure{.rank = static_cast<int>(failed - all.begin()), .exit_code = *failed};
 }
 
 std::vector<double> numbers_of_ranks(distributed::Communicator& communicator, double own,

@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "src/core/error.h"
 #include "src/distributed/communicator.h"
 #include "src/training/run_plan.h"
 
@@ -25,8 +28,17 @@ AgreedStart agree_on_start(distributed::Communicator& communicator,
 // with more free memory than others would choose larger ones, and the run would not know which.
 void agree_on_micro_batch(distributed::Communicator& communicator, RunPlan& plan);
 
-// Whether any rank was told to stop: all then stop here.
-bool any_rank_stops(distributed::Communicator& communicator);
+// Which signal told the run to stop, and where there are several the rank that got it: "SIGTERM to
+// rank 1"; empty: none did. All stop at the same place.
+std::string who_stops(distributed::Communicator& communicator);
+
+// To be told what became of each rank's preparations: kDone, or the exit code of what went wrong.
+// The lowest rank where something did, which alone needs to say so; nothing where all went well.
+struct RankFailure {
+  int rank = 0;
+  ExitCode exit_code = ExitCode::kBug;
+};
+std::optional<RankFailure> first_failure(distributed::Communicator& communicator, ExitCode own);
 
 // One number of each rank, in their order.
 std::vector<double> numbers_of_ranks(distributed::Communicator& communicator, double own,

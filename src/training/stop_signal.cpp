@@ -44,8 +44,12 @@ bool stop_requested() {
   return received != 0;
 }
 
-std::string_view stop_signal_name() {
-  switch (received) {
+int stop_signal() {
+  return received;
+}
+
+std::string_view name_of_stop_signal(int signal) {
+  switch (signal) {
     case SIGTERM:
       return "SIGTERM";
     case SIGINT:

@@ -9,8 +9,9 @@ namespace ovid::training {
 // too large is an error like a full disk.
 void install_stop_signals();
 
-// Whether one arrived, and its name ("SIGTERM"), empty where none did.
+// Whether one arrived; which, 0 for none; and its name ("SIGTERM"), empty for any other number.
 bool stop_requested();
-std::string_view stop_signal_name();
+int stop_signal();
+std::string_view name_of_stop_signal(int signal);
 
 }  // namespace ovid::training

@@ -31,7 +31,6 @@
 #include "src/training/run_start.h"
 #include "src/training/run_tensors.h"
 #include "src/training/run_validation.h"
-#include "src/training/stop_signal.h"
 #include "src/training/training_state.h"
 #include "src/training/training_step.h"
 
@@ -167,10 +166,10 @@ class Trainer {
     data::TokenLoader loader(*plan_.train, options, state_.sequences_consumed);
     const std::int64_t steps = config_.training.steps;
     while (why_finished(plan_, state_).empty()) {
-      if (any_rank_stops(communicator_)) return stop();
+      if (const std::string who = who_stops(communicator_); !who.empty()) return stop(who);
       take_step(loader);
       if (plan_.validation && due(state_.step, config_.validation.every_steps, steps)) validate();
-      if (any_rank_stops(communicator_)) return stop();
+      if (const std::string who = who_stops(communicator_); !who.empty()) return stop(who);
       if (due(state_.step, config_.samples.every_steps, steps)) sample();
       // take_step() saves, once it has seen what the weights do.
       save_is_due_ = save_is_due_ || due(state_.step, config_.checkpoint.every_steps, steps);
@@ -393,12 +392,12 @@ class Trainer {
     }
   }
 
-  ExitCode stop() {
+  ExitCode stop(const std::string& who) {
     save_at_end();
     if (recorder_)
       recorder_->event(state_, "stopped",
-                       fmt::format("{}: saved step {} and stopped; the same command continues",
-                                   stop_signal_name(), state_.step));
+                       fmt::format("{}: saved step {} and stopped; the same command continues", who,
+                                   state_.step));
     return ExitCode::kStoppedAndSaved;
   }
 

@@ -139,12 +139,24 @@ TEST_CASE("a signal to any one rank stops all at the same step, saved", "[faults
     std::sort(ids.begin(), ids.end());
     ::kill(ids[1 + static_cast<std::size_t>(number) % kRanks], signal);
     const auto code = process.wait_for(30);
-    INFO(read_file(run.path("stopped.log")));
+    const std::string told = read_file(run.path("stopped.log"));
+    INFO(told);
     CHECK(code == 75);
+    CHECK_THAT(told, Contains(fmt::format(" to rank {}: saved step", number % kRanks)));
     const auto steps = static_cast<int>(losses_by_step(run.run_directory(name)).size());
     CHECK(std::filesystem::exists(run.checkpoint(steps, name)));  // no step was lost
     expect_nothing_lost(run, name, whole);
   }
+}
+
+TEST_CASE("what is wrong on every rank is said once, and nothing is written", "[faults]") {
+  const TinyRun run(kSteps);
+  const ProcessResult result = run_process(command(run, {"run.name=refused", "batch.sequences=9"}));
+  INFO(result.errors);
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.errors, Contains("is not divided evenly by 2 ranks"));
+  CHECK(result.errors.find("error:") == result.errors.rfind("error:"));
+  CHECK_FALSE(std::filesystem::exists(run.run_directory("refused")));
 }
 
 TEST_CASE("too little grace after a signal loses no checkpoint", "[faults]") {
