@@ -11,7 +11,38 @@
 
 #include "src/core/error.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 namespace ovid::simulation {
+namespace {
+
+// The address sanitizer must be told which stack is in use, or an exception that unwinds one looks
+// to it like a write beyond another. Nothing in other builds.
+struct StackRange {
+  const void* bottom = nullptr;
+  std::size_t bytes = 0;
+};
+
+// Before a switch to `to`. `kept` takes what belongs to the stack that is left; null: it ends.
+void tell_of_switch([[maybe_unused]] void** kept, [[maybe_unused]] const StackRange& to) {
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_start_switch_fiber(kept, to.bottom, to.bytes);
+#endif
+}
+
+// After a switch, on the new stack: `kept` as it was then, null at a task's begin. Returns the
+// stack that was left.
+StackRange arrive([[maybe_unused]] void* kept) {
+  StackRange from;
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_finish_switch_fiber(kept, &from.bottom, &from.bytes);
+#endif
+  return from;
+}
+
+}  // namespace
 
 struct TaskScheduler::Task {
   std::function<void()> body;
@@ -25,12 +56,14 @@ struct TaskScheduler::Task {
 struct TaskScheduler::Implementation {
   std::size_t stack_bytes;
   std::vector<std::unique_ptr<Task>> tasks;
-  ucontext_t home{};        // of run()
+  ucontext_t home{};  // of run()
+  StackRange home_stack;
   Task* current = nullptr;  // null: run() itself
 
   // makecontext passes ints only: the address of the implementation comes in two halves.
   static void enter(unsigned high, unsigned low) {
     auto* const own = reinterpret_cast<Implementation*>(std::uintptr_t{high} << 32 | low);
+    own->home_stack = arrive(nullptr);
     Task& task = *own->current;
     try {
       task.body();
@@ -39,12 +72,16 @@ struct TaskScheduler::Implementation {
     }
     task.ended = true;
     task.body = nullptr;
+    tell_of_switch(nullptr, own->home_stack);
     swapcontext(&task.context, &own->home);
   }
 
   void resume(Task& task) {
     current = &task;
+    void* kept = nullptr;
+    tell_of_switch(&kept, {task.stack.get(), stack_bytes});
     swapcontext(&home, &task.context);
+    arrive(kept);
     current = nullptr;
     if (task.failure) std::rethrow_exception(std::exchange(task.failure, nullptr));
   }
@@ -103,7 +140,10 @@ void TaskScheduler::wait_until(const std::function<bool()>& ready) {
   if (task == nullptr) throw std::logic_error("wait_until() outside a task");
   if (ready()) return;
   task->ready = &ready;
+  void* kept = nullptr;
+  tell_of_switch(&kept, implementation_->home_stack);
   swapcontext(&task->context, &implementation_->home);
+  implementation_->home_stack = arrive(kept);
   task->ready = nullptr;
 }
 
