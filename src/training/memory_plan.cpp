@@ -54,13 +54,9 @@ std::size_t aligned(std::int64_t elements) {
   return (static_cast<std::size_t>(elements) * sizeof(float) + kLine - 1) / kLine * kLine;
 }
 
-bool shards_moments(const RunPlan& plan) {
-  return plan.ranks.count > 1 && plan.config().distributed.zero_stage >= 1;
-}
-
 // Of one moment: all of it, or the pieces that are this rank's.
 std::size_t moment_bytes(const RunPlan& plan) {
-  if (!shards_moments(plan)) return set_bytes(plan, {});
+  if (!plan.shards_moments()) return set_bytes(plan, {});
   const model::ShardLayout layout = model::lay_out_shards(plan.model, plan.ranks.count);
   std::size_t bytes = 0;
   for (std::size_t group = 0; group < layout.groups.size(); ++group) {
@@ -104,7 +100,7 @@ std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchS
 std::size_t snapshot_of(const RunPlan& plan) {
   const std::size_t set = set_bytes(plan, {});
   const auto ranks = static_cast<std::size_t>(plan.ranks.count);
-  const std::size_t moments = 2 * (shards_moments(plan) ? moment_bytes(plan) : set / ranks);
+  const std::size_t moments = 2 * (plan.shards_moments() ? moment_bytes(plan) : set / ranks);
   if (plan.ranks.rank > 0) return moments;
   return moments + (plan.averages_weights() ? 2 : 1) * set;
 }

@@ -45,6 +45,8 @@ struct RunPlan {
   bool canonical() const {
     return config().distributed.reduction == config::ReductionOrder::kCanonical;
   }
+  // Whether each rank keeps the moments of its own part alone (ZeRO stage 1).
+  bool shards_moments() const { return ranks.count > 1 && config().distributed.zero_stage > 0; }
   // model::ParameterStorage::shards of weights and gradients.
   int shards() const { return canonical() || ranks.count > 1 ? ranks.count : 0; }
 };

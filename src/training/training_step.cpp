@@ -79,9 +79,8 @@ optimizer::Schedule schedule_of(const config::RunConfig& c) {
 }
 
 optimizer::MomentSharding moment_sharding(const RunPlan& plan) {
-  return {.ranks = plan.ranks.count,
-          .rank = plan.ranks.rank,
-          .shards_moments = plan.ranks.count > 1 && plan.config().distributed.zero_stage > 0};
+  return {
+      .ranks = plan.ranks.count, .rank = plan.ranks.rank, .shards_moments = plan.shards_moments()};
 }
 
 }  // namespace
@@ -108,8 +107,7 @@ TrainingStep::TrainingStep(const RunPlan& plan, distributed::Communicator* commu
       schedule_(schedule_of(plan.config())) {
   context().set_allow_tf32(plan.target().tfloat32);
   using Result = GradientExchange::Result;
-  const Result result =
-      moment_sharding(plan).shards_moments ? Result::kOwnPart : Result::kEverywhere;
+  const Result result = plan.shards_moments() ? Result::kOwnPart : Result::kEverywhere;
   if (plan.canonical()) {
     canonical_.emplace(communicator_, plan.model, optimizer_.layout(), gradients_, result,
                        plan.config().batch.sequences);
@@ -291,7 +289,7 @@ void TrainingStep::update(StepReport& report, std::int64_t step) {
 }
 
 void TrainingStep::gather_updated() {
-  if (!moment_sharding(plan_).shards_moments) return;
+  if (!plan_.shards_moments()) return;
   gather_parts(communicator_, optimizer_.layout(), weights_);
   if (rounded_) gather_parts(communicator_, optimizer_.layout(), *rounded_);
 }
@@ -314,7 +312,7 @@ void TrainingStep::adopt_weights(std::int64_t steps) {
                                        .gradients = gradients_,
                                        .step = steps,
                                        .seed = plan_.config().run.seed});
-  if (moment_sharding(plan_).shards_moments) {
+  if (plan_.shards_moments()) {
     gather_parts(communicator_, optimizer_.layout(), *rounded_);
   }
   synchronize();
