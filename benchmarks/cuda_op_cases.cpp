@@ -192,10 +192,10 @@ Call mlp(Operands& o) {
 }
 
 // "tokens" thousand parameters: tokens * 1024 of them.
-Call adamw(Operands& o) {
+Call adamw_with(Operands& o, DType moments) {
   const std::int64_t n = o.tokens * 1024;
-  const View weight = o.make(DType::kFloat32, {n}), m = o.make(DType::kFloat32, {n});
-  const View v = o.make(DType::kFloat32, {n}), gradient = o.make(o.dtype, {n});
+  const View weight = o.make(DType::kFloat32, {n}), m = o.make(moments, {n});
+  const View v = o.make(moments, {n}), gradient = o.make(o.dtype, {n});
   const View rounded = o.make(o.dtype, {n});
   return [=](ExecutionContext& ctx) {
     kernels::AdamWTensor tensor{.weight = weight,
@@ -210,8 +210,15 @@ Call adamw(Operands& o) {
                        .beta2 = 0.95,
                        .epsilon = 1e-8,
                        .step = 1,
-                       .rounding = kernels::RandomStream{.seed = 1}});
+                       .rounding = kernels::RandomStream{.seed = 1},
+                       .moment_rounding = kernels::RandomStream{.seed = 1, .minor = 1}});
   };
+}
+Call adamw(Operands& o) {
+  return adamw_with(o, DType::kFloat32);
+}
+Call adamw_bfloat16_moments(Operands& o) {
+  return adamw_with(o, DType::kBfloat16);
 }
 
 Call norm(Operands& o) {
@@ -267,6 +274,7 @@ const std::map<std::string, Prepare>& cuda_ops() {
       {"linear_contract", [](Operands& o) { return linear(o, 4 * kWidth, kWidth, kInOut); }},
       {"linear_head", [](Operands& o) { return linear(o, kWidth, kVocabulary, kOutIn); }},
       {"adamw_update", adamw},
+      {"adamw_bfloat16_moments", adamw_bfloat16_moments},
       {"gradient_norm", norm}};
   return all;
 }

@@ -237,21 +237,27 @@ void add_embedding_and_loss(Cases& cases, const StepShape& s) {
 
 void add_optimizer(Cases& cases, const StepShape& s) {
   const Shape all{s.parameters};
-  cases.push_back({"adamw_update", [=](Arena& arena) -> ReadyOp {
-                     const AdamWTensor tensor = {.weight = floats(arena, all),
-                                                 .gradient = floats(arena, all),
-                                                 .first_moment = floats(arena, all),
-                                                 .second_moment = floats(arena, all),
-                                                 .weight_decay = 0.1};
-                     return {[=](ExecutionContext& ctx) {
-                       adamw_update(ctx, {.tensors = {&tensor, 1},
-                                          .learning_rate = 1e-4,
-                                          .beta1 = 0.9,
-                                          .beta2 = 0.95,
-                                          .epsilon = 1e-8,
-                                          .step = 10});
-                     }};
-                   }});
+  for (const DType moments : {DType::kFloat32, DType::kBfloat16}) {
+    const bool rounded = moments == DType::kBfloat16;
+    cases.push_back({rounded ? "adamw_update with bfloat16 moments" : "adamw_update",
+                     [=](Arena& arena) -> ReadyOp {
+                       const AdamWTensor tensor = {
+                           .weight = floats(arena, all),
+                           .gradient = floats(arena, all),
+                           .first_moment = arena.take("first moment", moments, all),
+                           .second_moment = arena.take("second moment", moments, all),
+                           .weight_decay = 0.1};
+                       return {[=](ExecutionContext& ctx) {
+                         adamw_update(ctx, {.tensors = {&tensor, 1},
+                                            .learning_rate = 1e-4,
+                                            .beta1 = 0.9,
+                                            .beta2 = 0.95,
+                                            .epsilon = 1e-8,
+                                            .step = 10,
+                                            .moment_rounding = kernels::RandomStream{.seed = 1}});
+                       }};
+                     }});
+  }
   cases.push_back({"moving_average_update", [=](Arena& arena) -> ReadyOp {
                      const MovingAverage op = {.value = floats(arena, all),
                                                .average = floats(arena, all),

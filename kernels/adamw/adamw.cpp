@@ -15,19 +15,19 @@ void check_setting(bool valid, const char* name, const std::string& value, const
   }
 }
 
-// float32, contiguous, shaped as the weights.
-void check_state(const char* name, const ConstView& view, const ConstView& weight) {
-  check_shape(kOp, name, view, DType::kFloat32, weight.shape());
+// Contiguous, shaped as the weights.
+void check_state(const char* name, const ConstView& view, DType dtype, const ConstView& weight) {
+  check_shape(kOp, name, view, dtype, weight.shape());
   check_contiguous(kOp, name, view);
 }
 
-void check_tensor(const ExecutionContext& ctx, const AdamWTensor& tensor) {
-  check_state("weight", tensor.weight, tensor.weight);
+void check_tensor(const ExecutionContext& ctx, const AdamWTensor& tensor, DType moments) {
+  check_state("weight", tensor.weight, DType::kFloat32, tensor.weight);
   check_compute_dtype(ctx, kOp, "gradient", tensor.gradient);
   check_shape(kOp, "gradient", tensor.gradient, tensor.gradient.dtype(), tensor.weight.shape());
   check_contiguous(kOp, "gradient", tensor.gradient);
-  check_state("first_moment", tensor.first_moment, tensor.weight);
-  check_state("second_moment", tensor.second_moment, tensor.weight);
+  check_state("first_moment", tensor.first_moment, moments, tensor.weight);
+  check_state("second_moment", tensor.second_moment, moments, tensor.weight);
   if (!tensor.rounded) return;
   const DType dtype = tensor.rounded->dtype();
   if (dtype != DType::kBfloat16 && dtype != DType::kFloat16) {
@@ -37,8 +37,29 @@ void check_tensor(const ExecutionContext& ctx, const AdamWTensor& tensor) {
   check_contiguous(kOp, "rounded", *tensor.rounded);
 }
 
+// Of all moments of the call, which must be float32 or rounded by a stream of their own.
+DType dtype_of_moments(const AdamW& op) {
+  if (op.tensors.empty()) return DType::kFloat32;
+  const View& first = op.tensors.front().first_moment;
+  if (first.dtype() == DType::kFloat32) return DType::kFloat32;
+  if (first.dtype() != DType::kBfloat16) {
+    throw_shape_error(kOp, "first_moment", first, "float32 or bfloat16");
+  }
+  if (!op.moment_rounding) {
+    throw ShapeError(std::string(kOp) +
+                     ": moments are bfloat16, expected a stream of random numbers to round by");
+  }
+  if (op.rounding && op.rounding->seed == op.moment_rounding->seed &&
+      op.rounding->counter_high() == op.moment_rounding->counter_high()) {
+    throw ShapeError(std::string(kOp) +
+                     ": weights and moments are rounded by one stream, expected two");
+  }
+  return DType::kBfloat16;
+}
+
 void check_operands(const ExecutionContext& ctx, const AdamW& op) {
-  for (const AdamWTensor& tensor : op.tensors) check_tensor(ctx, tensor);
+  const DType moments = dtype_of_moments(op);
+  for (const AdamWTensor& tensor : op.tensors) check_tensor(ctx, tensor, moments);
   check_shape(kOp, "gradient_scale_on_device", op.gradient_scale_on_device, DType::kFloat32,
               Shape{});
   // Step 0 or a beta of 1 would divide by zero and fill the weights with NaN.
@@ -57,7 +78,8 @@ void adamw_update(ExecutionContext& ctx, const AdamW& op) {
   double bytes = 0;
   for (const AdamWTensor& tensor : op.tensors) {
     const std::size_t copied = tensor.rounded ? bytes_of(tensor.rounded->dtype()) : 0;
-    const std::size_t one = 6 * sizeof(float) + bytes_of(tensor.gradient.dtype()) + copied;
+    const std::size_t one = 2 * sizeof(float) + 4 * bytes_of(tensor.first_moment.dtype()) +
+                            bytes_of(tensor.gradient.dtype()) + copied;
     elements += tensor.weight.elements();
     bytes += static_cast<double>(one) * static_cast<double>(tensor.weight.elements());
   }

@@ -13,18 +13,21 @@
 //   w = w (1 - learning_rate * weight_decay)                                                (2)
 //   w = w - learning_rate * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon) (3)
 //   rounded = w, rounded to its type                                                        (4)
+// Moments that are kept in bfloat16 are rounded up or down at random when they are stored, so that
+// the mean of what is stored is the moment of (1): to nearest, a second moment that decays by less
+// than half a unit of bfloat16 (beta2 above 0.998) would never fall. (3) uses the unrounded ones.
 namespace ovid::kernels {
 
 // One tensor's share of a step. All members are contiguous and of one shape, (n).
 struct AdamWTensor {
   View weight;         // (n) float32, the master weights, updated
   ConstView gradient;  // (n) float32, on CUDA also bfloat16 or float16
-  View first_moment;   // (n) float32 m, updated
-  View second_moment;  // (n) float32 v, updated
+  View first_moment;   // (n) float32 or bfloat16 m, updated
+  View second_moment;  // (n) v, updated; all moments of a call are of one type
   // (n) bfloat16 or float16, written: the copy of the weights that products read; absent: none
   std::optional<View> rounded = std::nullopt;
   double weight_decay;
-  // Of element 0 in the stream of `rounding`, so that a part of a tensor draws the numbers that it
+  // Of element 0 in the streams of rounding, so that a part of a tensor draws the numbers that it
   // would draw as part of the whole.
   std::uint64_t first_index = 0;
 };
@@ -43,6 +46,9 @@ struct AdamW {
   // Rounds (4) up or down at random, by a word that is a pure function of the stream and the
   // element's index, so that the mean is w; absent: to nearest
   std::optional<RandomStream> rounding = std::nullopt;
+  // The same for moments in bfloat16, which need it: another stream than `rounding`, as both count
+  // by the elements' indices. Ignored where moments are float32
+  std::optional<RandomStream> moment_rounding = std::nullopt;
 };
 
 // Updates all tensors; on CUDA in one launch, fastest where memory begins at multiples of 16 bytes

@@ -15,7 +15,8 @@
 // tensor, or not aligned, go element by element. A block owns kBlockElements of one tensor, which
 // it finds in the table of tensors by the number of its first block; thread t owns quads t,
 // t + kThreads, ... of them, two of which share a draw. Of each it loads weight, gradient and both
-// moments, computes, and stores all but the gradient.
+// moments, computes, and stores all but the gradient. Moments in bfloat16 move as 8 bytes a quad,
+// and each quad has a draw of its own to round them.
 namespace ovid::kernels::cuda {
 
 namespace {
@@ -28,11 +29,11 @@ constexpr int kBlockElements = kPairs * kPairElements;
 struct Entry {
   float* weight;
   const void* gradient;
-  float* first_moment;
-  float* second_moment;
+  void* first_moment;
+  void* second_moment;
   std::uint16_t* rounded;  // null: none
   std::int64_t count;
-  std::uint64_t first_draw;   // of the stream
+  std::uint64_t first_draw;   // of the stream; the first quad is twice that
   float keep;                 // 1 - learning_rate * weight_decay
   std::uint32_t first_block;  // of the launch
   std::uint16_t offset;       // of element 0, from the first quad on
@@ -45,6 +46,8 @@ struct Settings {
   const float* gradient_scale_on_device;  // or null
   std::uint64_t seed;
   std::uint64_t stream;
+  std::uint64_t moment_seed;
+  std::uint64_t moment_stream;
   float gradient_scale;
   float one_minus_beta1;
   float beta2;
@@ -85,19 +88,27 @@ __device__ __forceinline__ void store4(float* to, const float4& four) {
   __stcs(reinterpret_cast<float4*>(to), four);
 }
 
+__device__ __forceinline__ void store_bits4(void* to, std::int64_t at, const uint2& bits) {
+  __stcs(reinterpret_cast<uint2*>(static_cast<std::uint16_t*>(to) + at), bits);
+}
+
 __device__ __forceinline__ float from_bits(std::uint32_t bits, DType dtype) {
   if (dtype == DType::kBfloat16) return __uint_as_float(bits << 16);
   return __half2float(__ushort_as_half(static_cast<unsigned short>(bits)));
 }
 
+__device__ __forceinline__ uint2 load_bits4(const void* from, std::int64_t at) {
+  return __ldcs(reinterpret_cast<const uint2*>(static_cast<const std::uint16_t*>(from) + at));
+}
+__device__ __forceinline__ float4 widen_bfloat16(const uint2& two) {
+  return make_float4(__uint_as_float(two.x << 16), __uint_as_float(two.x & 0xFFFF0000u),
+                     __uint_as_float(two.y << 16), __uint_as_float(two.y & 0xFFFF0000u));
+}
+
 __device__ __forceinline__ float4 load_gradient4(const Entry& e, std::int64_t at) {
   if (e.gradient_dtype == DType::kFloat32) return load4(static_cast<const float*>(e.gradient) + at);
-  const auto* from = static_cast<const std::uint16_t*>(e.gradient) + at;
-  const uint2 two = __ldcs(reinterpret_cast<const uint2*>(from));
-  if (e.gradient_dtype == DType::kBfloat16) {
-    return make_float4(__uint_as_float(two.x << 16), __uint_as_float(two.x & 0xFFFF0000u),
-                       __uint_as_float(two.y << 16), __uint_as_float(two.y & 0xFFFF0000u));
-  }
+  const uint2 two = load_bits4(e.gradient, at);
+  if (e.gradient_dtype == DType::kBfloat16) return widen_bfloat16(two);
   return make_float4(
       from_bits(two.x & 0xFFFFu, DType::kFloat16), from_bits(two.x >> 16, DType::kFloat16),
       from_bits(two.y & 0xFFFFu, DType::kFloat16), from_bits(two.y >> 16, DType::kFloat16));
@@ -105,6 +116,22 @@ __device__ __forceinline__ float4 load_gradient4(const Entry& e, std::int64_t at
 __device__ __forceinline__ float load_gradient(const Entry& e, std::int64_t at) {
   if (e.gradient_dtype == DType::kFloat32) return static_cast<const float*>(e.gradient)[at];
   return from_bits(static_cast<const std::uint16_t*>(e.gradient)[at], e.gradient_dtype);
+}
+
+// Both moments of a quad, in float32.
+struct Moments4 {
+  float4 first, second;
+};
+
+template <bool kRoundsMoments>
+__device__ __forceinline__ Moments4 load_moments4(const Entry& e, std::int64_t at) {
+  if constexpr (kRoundsMoments) {
+    return {widen_bfloat16(load_bits4(e.first_moment, at)),
+            widen_bfloat16(load_bits4(e.second_moment, at))};
+  } else {
+    return {load4(static_cast<const float*>(e.first_moment) + at),
+            load4(static_cast<const float*>(e.second_moment) + at)};
+  }
 }
 
 // The order of operations is the CPU's. Root and quotient err by up to 3 units in the last place
@@ -155,35 +182,69 @@ __device__ __forceinline__ std::uint16_t round_one(const Settings& s, DType dtyp
 
 // What one thread needs for all of its quads: copies, which stay in registers where the parameters
 // would be read again after each store.
+template <bool kRoundsMoments>
 struct Work {
   Settings settings;
   Entry entry;
   float scale;
 
-  __device__ __forceinline__ void whole_quad(std::int64_t at, const Philox4x32& words,
-                                             bool upper_half) const {
+  // `quad` counts from the entry's first one, as `words` do not: those of its moments are its own.
+  __device__ __forceinline__ Philox4x32 moment_words(std::int64_t quad) const {
+    return philox4x32(settings.moment_seed, settings.moment_stream,
+                      2 * entry.first_draw + static_cast<std::uint64_t>(quad));
+  }
+
+  __device__ __forceinline__ void store_moments4(std::int64_t at, std::int64_t quad,
+                                                 const float4& m, const float4& v) const {
+    if constexpr (kRoundsMoments) {
+      const Philox4x32 words = moment_words(quad);
+      store_bits4(entry.first_moment, at,
+                  rounded4(m, [&](float x, int i) { return round_first_moment(words[i], x); }));
+      store_bits4(entry.second_moment, at,
+                  rounded4(v, [&](float x, int i) { return round_second_moment(words[i], x); }));
+    } else {
+      store4(static_cast<float*>(entry.first_moment) + at, m);
+      store4(static_cast<float*>(entry.second_moment) + at, v);
+    }
+  }
+
+  __device__ __forceinline__ void whole_quad(std::int64_t at, std::int64_t quad,
+                                             const Philox4x32& words, bool upper_half) const {
     float4 w = load4(entry.weight + at);
     const float4 g = load_gradient4(entry, at);
-    float4 m = load4(entry.first_moment + at), v = load4(entry.second_moment + at);
+    auto [m, v] = load_moments4<kRoundsMoments>(entry, at);
     update(settings, scale, entry.keep, g.x, w.x, m.x, v.x);
     update(settings, scale, entry.keep, g.y, w.y, m.y, v.y);
     update(settings, scale, entry.keep, g.z, w.z, m.z, v.z);
     update(settings, scale, entry.keep, g.w, w.w, m.w, v.w);
     store4(entry.weight + at, w);
-    store4(entry.first_moment + at, m);
-    store4(entry.second_moment + at, v);
+    store_moments4(at, quad, m, v);
     if (entry.rounded == nullptr) return;
     store_words(entry.rounded + at,
                 round_quad(settings, entry.rounded_dtype, w, words, upper_half));
   }
 
-  __device__ __forceinline__ void one(std::int64_t at, std::uint32_t word, bool upper_half) const {
+  // One element, by its words of the quad's.
+  __device__ __forceinline__ void one(std::int64_t at, std::uint32_t word, bool upper_half,
+                                      std::uint32_t moment_word) const {
     if (at < 0 || at >= entry.count) return;
-    float w = entry.weight[at], m = entry.first_moment[at], v = entry.second_moment[at];
+    float w = entry.weight[at], m, v;
+    if constexpr (kRoundsMoments) {
+      m = from_bits(static_cast<const std::uint16_t*>(entry.first_moment)[at], DType::kBfloat16);
+      v = from_bits(static_cast<const std::uint16_t*>(entry.second_moment)[at], DType::kBfloat16);
+    } else {
+      m = static_cast<const float*>(entry.first_moment)[at];
+      v = static_cast<const float*>(entry.second_moment)[at];
+    }
     update(settings, scale, entry.keep, load_gradient(entry, at), w, m, v);
+    if constexpr (kRoundsMoments) {
+      static_cast<std::uint16_t*>(entry.first_moment)[at] = round_first_moment(moment_word, m);
+      static_cast<std::uint16_t*>(entry.second_moment)[at] = round_second_moment(moment_word, v);
+    } else {
+      static_cast<float*>(entry.first_moment)[at] = m;
+      static_cast<float*>(entry.second_moment)[at] = v;
+    }
     entry.weight[at] = w;
-    entry.first_moment[at] = m;
-    entry.second_moment[at] = v;
     if (entry.rounded == nullptr) return;
     entry.rounded[at] =
         round_one(settings, entry.rounded_dtype, w, rounding_bits(word, upper_half));
@@ -195,30 +256,36 @@ struct Work {
                       entry.first_draw + static_cast<std::uint64_t>(number));
   }
 
-  // This thread's share of a block from element `at` and draw `number` on.
-  __device__ __forceinline__ void whole_block(std::int64_t at, std::int64_t number) const {
+  // This thread's share of a block from element `at`, draw `number` and `quad` on.
+  __device__ __forceinline__ void whole_block(std::int64_t at, std::int64_t number,
+                                              std::int64_t quad) const {
 #pragma unroll
     for (int pair = 0; pair < kPairs; ++pair) {
       const Philox4x32 words = draw(number + pair * kThreads);
-      whole_quad(at + pair * kPairElements, words, false);
-      whole_quad(at + pair * kPairElements + kPairElements / 2, words, true);
+      const std::int64_t lower = at + pair * kPairElements, first = quad + pair * 2 * kThreads;
+      whole_quad(lower, first, words, false);
+      whole_quad(lower + kPairElements / 2, first + kThreads, words, true);
     }
   }
-  __device__ __forceinline__ void part_of_block(std::int64_t at, std::int64_t number) const {
+  __device__ __forceinline__ void part_of_block(std::int64_t at, std::int64_t number,
+                                                std::int64_t first_quad) const {
 #pragma unroll 1
     for (int quad = 0; quad < 2 * kPairs; ++quad, at += kPairElements / 2) {
       const Philox4x32 words = draw(number + quad / 2 * kThreads);
+      const std::int64_t own = first_quad + quad * kThreads;
       if (entry.aligned && at >= 0 && at + 4 <= entry.count) {
-        whole_quad(at, words, quad % 2 == 1);
+        whole_quad(at, own, words, quad % 2 == 1);
         continue;
       }
+      const Philox4x32 of_moments = kRoundsMoments ? moment_words(own) : Philox4x32{};
 #pragma unroll
-      for (int i = 0; i < 4; ++i) one(at + i, words[i], quad % 2 == 1);
+      for (int i = 0; i < 4; ++i) one(at + i, words[i], quad % 2 == 1, of_moments[i]);
     }
   }
 };
 
-__global__ void __launch_bounds__(kThreads) adamw(const __grid_constant__ Table table) {
+template <bool kRoundsMoments>
+__device__ __forceinline__ void update_block(const Table& table) {
   const Settings& s = table.settings;
   float scale = s.gradient_scale;
   if (s.gradient_scale_on_device != nullptr) scale *= *s.gradient_scale_on_device;
@@ -228,12 +295,25 @@ __global__ void __launch_bounds__(kThreads) adamw(const __grid_constant__ Table 
   const std::int64_t first = block * kBlockElements - entry.offset;
   const std::int64_t number = block * kPairs * kThreads + threadIdx.x;
   const std::int64_t at = first + 4 * static_cast<int>(threadIdx.x);
-  const Work work{s, entry, scale};
+  const std::int64_t quad = block * (kBlockElements / 4) + threadIdx.x;
+  const Work<kRoundsMoments> work{s, entry, scale};
   if (entry.aligned && first >= 0 && first + kBlockElements <= entry.count) {
-    work.whole_block(at, number);
+    work.whole_block(at, number, quad);
   } else {
-    work.part_of_block(at, number);
+    work.part_of_block(at, number, quad);
   }
+}
+
+__global__ void __launch_bounds__(kThreads) adamw(const __grid_constant__ Table table) {
+  update_block<false>(table);
+}
+__global__ void __launch_bounds__(kThreads)
+    adamw_bfloat16_moments(const __grid_constant__ Table table) {
+  update_block<true>(table);
+}
+
+bool rounds_moments(const AdamW& op) {
+  return !op.tensors.empty() && op.tensors.front().first_moment.dtype() == DType::kBfloat16;
 }
 
 // Whether memory of `bytes` an element is aligned at quads, of which the first begins `offset`
@@ -246,7 +326,7 @@ bool quads_align(const ConstView& view, std::int64_t offset) {
 
 Entry entry_for(const AdamW& op, const AdamWTensor& t) {
   const auto address = reinterpret_cast<std::uintptr_t>(t.weight.raw());
-  const bool draws = op.rounding && t.rounded;
+  const bool draws = (op.rounding && t.rounded) || rounds_moments(op);
   const auto offset =
       static_cast<std::int64_t>(draws ? t.first_index % kDrawGroup : address % 16 / sizeof(float));
   const bool aligned = quads_align(t.weight, offset) && quads_align(t.gradient, offset) &&
@@ -255,8 +335,8 @@ Entry entry_for(const AdamW& op, const AdamWTensor& t) {
                        (!t.rounded || quads_align(*t.rounded, offset));
   return {.weight = t.weight.data<float>(),
           .gradient = t.gradient.raw(),
-          .first_moment = t.first_moment.data<float>(),
-          .second_moment = t.second_moment.data<float>(),
+          .first_moment = t.first_moment.raw(),
+          .second_moment = t.second_moment.raw(),
           .rounded = t.rounded ? static_cast<std::uint16_t*>(t.rounded->raw()) : nullptr,
           .count = t.weight.elements(),
           .first_draw = draws ? t.first_index / kDrawGroup * kDrawDistance : 0,
@@ -271,10 +351,13 @@ Entry entry_for(const AdamW& op, const AdamWTensor& t) {
 Settings settings_of(const AdamW& op) {
   const auto step = static_cast<double>(op.step);
   const RandomStream stream = op.rounding.value_or(RandomStream{});
+  const RandomStream moment_stream = op.moment_rounding.value_or(RandomStream{});
   return {.gradient_scale_on_device =
               op.gradient_scale_on_device ? op.gradient_scale_on_device->data<float>() : nullptr,
           .seed = stream.seed,
           .stream = stream.counter_high(),
+          .moment_seed = moment_stream.seed,
+          .moment_stream = moment_stream.counter_high(),
           .gradient_scale = op.gradient_scale,
           .one_minus_beta1 = static_cast<float>(1.0 - op.beta1),
           .beta2 = static_cast<float>(op.beta2),
@@ -304,7 +387,11 @@ void adamw_update(ExecutionContext& ctx, const AdamW& op) {
       ++table.entries;
     }
     if (table.entries == 0) return;
-    adamw<<<blocks, kThreads, 0, stream_of(ctx)>>>(table);
+    if (rounds_moments(op)) {
+      adamw_bfloat16_moments<<<blocks, kThreads, 0, stream_of(ctx)>>>(table);
+    } else {
+      adamw<<<blocks, kThreads, 0, stream_of(ctx)>>>(table);
+    }
     check_launch("adamw_update");
   }
 }

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/adamw/adamw_rounding.h"
+
 // The formula of adamw.h in plain loops: the oracle of the tests, and the text to read first.
 namespace ovid::kernels::reference {
 
@@ -31,6 +33,17 @@ void adamw_update(Real* weight, const Real* gradient, Real* first_moment, Real* 
     first_moment[i] = static_cast<Real>(m);
     second_moment[i] = static_cast<Real>(v);
     weight[i] = static_cast<Real>(decayed - s.learning_rate * (m / correction1) / denominator);
+  }
+}
+
+// What is stored of moments that are kept in bfloat16; element 0 is number first_index of `stream`.
+inline void store_moments(const float* first_moment, const float* second_moment, std::int64_t count,
+                          const RandomStream& stream, std::uint64_t first_index,
+                          std::uint16_t* first_bits, std::uint16_t* second_bits) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::uint32_t word = rounding_word(stream, first_index + static_cast<std::uint64_t>(i));
+    first_bits[i] = round_first_moment(word, first_moment[i]);
+    second_bits[i] = round_second_moment(word, second_moment[i]);
   }
 }
 

@@ -30,6 +30,16 @@ OVID_HOST_DEVICE inline std::uint32_t rounding_bits(std::uint32_t word, bool upp
   return upper_half ? word >> 16 : word & 0xFFFFu;
 }
 
+// Moments in bfloat16 take the four words at quad q of a stream of their own, 32 bits an element:
+// the lower 16 round the first moment, the upper 16 the second, so that their errors are
+// independent.
+OVID_HOST_DEVICE inline std::uint16_t round_first_moment(std::uint32_t word, float m) {
+  return round_to_bfloat16(m, word);
+}
+OVID_HOST_DEVICE inline std::uint16_t round_second_moment(std::uint32_t word, float v) {
+  return round_to_bfloat16(v, word >> 16);
+}
+
 // `bits` of 16 are all that rounding to bfloat16 takes. To float16 it takes 13, but up to 32 from
 // the top where the result is a denormal.
 OVID_HOST_DEVICE inline std::uint16_t round_to_bfloat16_by(std::uint32_t bits, float x) {

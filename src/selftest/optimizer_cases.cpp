@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "kernels/adamw/adamw.h"
 #include "kernels/adamw/adamw_reference.h"
+#include "kernels/adamw/adamw_rounding.h"
 #include "kernels/gradient_norm/gradient_norm.h"
 #include "kernels/gradient_norm/gradient_norm_reference.h"
 #include "kernels/moving_average/moving_average.h"
@@ -105,6 +107,50 @@ void check_adamw(Bench& bench, Size size) {
   }
 }
 
+// An update with moments in float32, then the same with moments in bfloat16, which must be the
+// first ones rounded by the words that are theirs: all bits.
+void check_adamw_bfloat16_moments(Bench& bench, Size size) {
+  const std::int64_t n = elements_of(size);
+  const kernels::RandomStream stream{
+      .seed = 5, .use = kernels::RandomUse::kRounding, .major = 3, .minor = 1};
+  const auto gradient = bench.random({n});
+  const auto weight = bench.zeros(DType::kFloat32, {n}), other = bench.zeros(DType::kFloat32, {n});
+  const auto m = bench.zeros(DType::kFloat32, {n}), v = bench.zeros(DType::kFloat32, {n});
+  const auto m16 = bench.zeros(DType::kBfloat16, {n}), v16 = bench.zeros(DType::kBfloat16, {n});
+  const auto update = [&](ExecutionContext& ctx, const Bench::Operand& w,
+                          const Bench::Operand& first, const Bench::Operand& second) {
+    const kernels::AdamWTensor tensor{.weight = w,
+                                      .gradient = gradient.view,
+                                      .first_moment = first,
+                                      .second_moment = second,
+                                      .weight_decay = 0.1,
+                                      .first_index = 4};
+    adamw_update(ctx, {.tensors = std::span(&tensor, 1),
+                       .learning_rate = 0.01,
+                       .beta1 = 0.9,
+                       .beta2 = 0.999,
+                       .epsilon = 1e-8,
+                       .step = 3,
+                       .moment_rounding = stream});
+  };
+  bench.run([&](ExecutionContext& ctx) {
+    update(ctx, weight, m, v);
+    update(ctx, other, m16, v16);
+  });
+  const auto rounded = [&](const Bench::Operand& exact, auto round) {
+    Doubles values = bench.read(exact);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::uint32_t word = kernels::rounding_word(stream, 4 + i);
+      const std::uint32_t bits = round(word, static_cast<float>(values[i]));
+      values[i] = static_cast<double>(std::bit_cast<float>(bits << 16));
+    }
+    return values;
+  };
+  bench.compare("first_moment", m16, rounded(m, kernels::round_first_moment), 0.0);
+  bench.compare("second_moment", v16, rounded(v, kernels::round_second_moment), 0.0);
+  bench.compare("weight", other, bench.read(weight), 0.0);
+}
+
 void check_moving_average(Bench& bench, Size size) {
   const std::int64_t n = elements_of(size);
   const auto value = bench.random_float32({n}), average = bench.random_float32({n});
@@ -124,6 +170,7 @@ std::vector<OpCase> optimizer_cases() {
   return {{"softmax_cross_entropy", check_cross_entropy},
           {"gradient_norm", check_gradient_norm},
           {"adamw", check_adamw},
+          {"adamw, bfloat16 moments", check_adamw_bfloat16_moments},
           {"moving_average", check_moving_average, true}};
 }
 

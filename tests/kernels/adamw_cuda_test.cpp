@@ -4,6 +4,7 @@
 
 #include "kernels/adamw/adamw.h"
 #include "kernels/adamw/adamw_reference.h"
+#include "kernels/convert/convert.h"
 #include "tests/catch.h"
 #include "tests/kernels/cuda_checks.h"
 
@@ -14,6 +15,8 @@ using namespace ovid::kernels::test;
 namespace {
 
 constexpr RandomStream kRounding{.seed = 9, .use = RandomUse::kRounding, .major = 3};
+constexpr RandomStream kMomentRounding{
+    .seed = 9, .use = RandomUse::kRounding, .major = 3, .minor = 1};
 
 struct Variant {
   DType gradient = DType::kFloat32;
@@ -73,7 +76,8 @@ AdamW operands(std::span<const AdamWTensor> tensors, const Call& call) {
           .beta2 = 0.95,
           .epsilon = 1e-8,
           .step = call.step,
-          .rounding = call.rounding};
+          .rounding = call.rounding,
+          .moment_rounding = kMomentRounding};
 }
 
 void update(std::vector<State>& states, const Call& call) {
@@ -166,6 +170,19 @@ std::vector<State> many_states() {
   return states;
 }
 
+// The same moments in another number type.
+std::vector<State> with_moments(std::vector<State> states, DType dtype) {
+  for (State& state : states) {
+    for (Tensor* moment : {&state.first_moment, &state.second_moment}) {
+      if (moment->dtype() == dtype) continue;
+      Tensor converted(dtype, moment->shape());
+      run_op(1, [&](ExecutionContext& ctx) { convert(ctx, {.in = *moment, .out = converted}); });
+      *moment = std::move(converted);
+    }
+  }
+  return states;
+}
+
 }  // namespace
 
 TEST_CASE("AdamW on CUDA agrees with its reference, many tensors in one launch",
@@ -190,6 +207,35 @@ TEST_CASE("AdamW on CUDA agrees with its reference, many tensors in one launch",
   }
 }
 
+TEST_CASE("AdamW on CUDA stores bfloat16 moments as the float32 ones, rounded by their own words",
+          "[kernels][cuda]") {
+  if (cuda_device() == nullptr) return;
+  for (const bool randomly : {false, true}) {
+    Call call;
+    if (randomly) call.rounding = kRounding;
+    INFO("stochastic rounding of the weights " << randomly);
+    // From moments that bfloat16 holds, once in either type.
+    std::vector<State> before = with_moments(many_states(), DType::kBfloat16);
+    const std::vector<State> rounded = updated(before, call);
+    const std::vector<State> exact = updated(with_moments(before, DType::kFloat32), call);
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const std::int64_t count = before[i].weight.shape()[0];
+      INFO(count << " " << name_of(before[i].gradient.dtype()));
+      Tensor m(DType::kBfloat16, {count}), v(DType::kBfloat16, {count});
+      reference::store_moments(
+          exact[i].first_moment.data<float>(), exact[i].second_moment.data<float>(), count,
+          kMomentRounding, before[i].variant.first_index,
+          static_cast<std::uint16_t*>(m.view().raw()), static_cast<std::uint16_t*>(v.view().raw()));
+      CHECK(rounded[i].first_moment.same_bits(m));
+      CHECK(rounded[i].second_moment.same_bits(v));
+      CHECK(rounded[i].weight.same_bits(exact[i].weight));
+      CHECK(rounded[i].rounded.same_bits(exact[i].rounded));
+      CHECK(rounded[i].first_moment.surroundings_untouched());
+      CHECK(rounded[i].second_moment.surroundings_untouched());
+    }
+  }
+}
+
 TEST_CASE("AdamW on CUDA gives each element the bits that it has in another cut",
           "[kernels][cuda]") {
   if (cuda_device() == nullptr) return;
@@ -203,12 +249,16 @@ TEST_CASE("AdamW on CUDA gives each element the bits that it has in another cut"
   for (const bool randomly : {false, true}) {
     Call call;
     if (randomly) call.rounding = kRounding;
-    const std::vector<State> whole = updated(states(), call);
-    for (const std::int64_t piece : {7, 1024, 2999}) {  // 7: more tensors than a launch takes
-      INFO("stochastic rounding " << randomly << ", pieces of " << piece);
-      call.piece = piece;
-      const std::vector<State> cut = updated(states(), call);
-      for (std::size_t i = 0; i < whole.size(); ++i) check_same(cut[i], whole[i]);
+    for (const DType moments : {DType::kFloat32, DType::kBfloat16}) {
+      call.piece = 0;
+      const std::vector<State> whole = updated(with_moments(states(), moments), call);
+      for (const std::int64_t piece : {7, 1024, 2999}) {  // 7: more tensors than a launch takes
+        INFO("stochastic rounding " << randomly << ", pieces of " << piece << ", moments "
+                                    << name_of(moments));
+        call.piece = piece;
+        const std::vector<State> cut = updated(with_moments(states(), moments), call);
+        for (std::size_t i = 0; i < whole.size(); ++i) check_same(cut[i], whole[i]);
+      }
     }
   }
 }
