@@ -24,6 +24,7 @@ std::vector<TokenizerFile> find_tokenizer_files(const Path& tokenizer) {
       {"tokenizer_config.json", "tokenizer_config.json"},
       {"special_tokens_map.json", "special_tokens_map.json"},
       {"added_tokens.json", "added_tokens.json"},
+      {"control.json", "control.json"},
   };
   std::vector<TokenizerFile> files;
   for (const auto& [source, name] : kNames) {

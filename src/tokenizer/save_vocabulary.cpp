@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "src/tokenizer/byte_alphabet.h"
@@ -17,7 +18,7 @@ std::string merge_line(const Vocabulary& vocabulary, const Merge& merge) {
 
 std::string vocabulary_json(const Vocabulary& vocabulary) {
   std::string text = "{";
-  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+  for (std::size_t id = 0; id < vocabulary.base_size(); ++id) {
     text += fmt::format("{}{}: {}", id == 0 ? "" : ", ",
                         Json(to_byte_alphabet(vocabulary.tokens[id])).dump(), id);
   }
@@ -32,15 +33,16 @@ Json byte_level(bool add_prefix_space, bool trim_offsets) {
           {"use_regex", true}};
 }
 
+Json special_token(TokenId id, std::string_view content) {
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false}, {"special", true}};
+}
+
 // The file of Hugging Face's `tokenizers` library, which cuts by the same pattern on its own.
 std::string tokenizer_json(const Vocabulary& vocabulary) {
-  Json end_of_text = {{"id", vocabulary.end_of_text},
-                      {"content", kEndOfText},
-                      {"single_word", false},
-                      {"lstrip", false},
-                      {"rstrip", false},
-                      {"normalized", false},
-                      {"special", true}};
+  Json added = Json::array({special_token(vocabulary.end_of_text, kEndOfText)});
+  for (const AddedToken& token : vocabulary.added)
+    added.push_back(special_token(token.id, token.content));
   Json merges = Json::array();
   for (const Merge& merge : vocabulary.merges) merges.push_back(merge_line(vocabulary, merge));
   // The vocabulary comes in as text: an ordered object would look through all keys for each one
@@ -58,7 +60,7 @@ std::string tokenizer_json(const Vocabulary& vocabulary) {
   const Json file = {{"version", "1.0"},
                      {"truncation", nullptr},
                      {"padding", nullptr},
-                     {"added_tokens", Json::array({std::move(end_of_text)})},
+                     {"added_tokens", std::move(added)},
                      {"normalizer", nullptr},
                      {"pre_tokenizer", byte_level(false, true)},
                      {"post_processor", byte_level(true, false)},
@@ -83,6 +85,14 @@ void save_vocabulary(const Vocabulary& vocabulary, const Path& directory) {
   replace_file(directory / "special_tokens_map.json", special.dump(2) + "\n");
   Json config = {{"add_prefix_space", false}, {"tokenizer_class", "GPT2Tokenizer"}};
   config.update(special);
+  const Path list = directory / "added_tokens.json";
+  if (vocabulary.added.empty()) {
+    std::filesystem::remove(list);  // of another tokenizer that was here before
+  } else {
+    Json ids = Json::object();
+    for (const AddedToken& token : vocabulary.added) ids[token.content] = token.id;
+    replace_file(list, ids.dump(2) + "\n");
+  }
   replace_file(directory / "tokenizer_config.json", config.dump(2) + "\n");
 }
 

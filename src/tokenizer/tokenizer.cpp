@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "src/core/checksum.h"
@@ -17,11 +18,15 @@ constexpr std::size_t kWorthACache =
 std::uint64_t fingerprint_of(const Vocabulary& vocabulary) {
   // Lengths stand before the bytes, so that no two lists of tokens give the same text.
   std::string text;
-  for (const std::string& token : vocabulary.tokens)
+  for (std::size_t id = 0; id < vocabulary.base_size(); ++id) {
+    const std::string& token = vocabulary.tokens[id];
     text += fmt::format("{}:{}", token.size(), token);
+  }
   for (const Merge& merge : vocabulary.merges)
     text += fmt::format("\n{} {} {}", merge.left, merge.right, merge.result);
   text += fmt::format("\n{}", vocabulary.end_of_text);
+  for (const AddedToken& token : vocabulary.added)
+    text += fmt::format("\n+{}:{}", token.content.size(), token.content);
   return hash64(std::as_bytes(std::span(text)));
 }
 
@@ -36,10 +41,32 @@ Tokenizer::Tokenizer(Vocabulary vocabulary)
       merges_(vocabulary_.merges),
       fingerprint_(fingerprint_of(vocabulary_)) {
   token_of_byte_.fill(-1);
-  for (TokenId id = 0; id < vocabulary_size(); ++id) {
+  const auto base = static_cast<TokenId>(vocabulary_.base_size());
+  for (TokenId id = 0; id < base; ++id) {
     const std::string& token = vocabulary_.tokens[id];
     if (token.size() == 1) token_of_byte_[static_cast<unsigned char>(token[0])] = id;
   }
+  special_ = vocabulary_.added;
+  special_.push_back({.id = vocabulary_.end_of_text, .content = std::string(kEndOfText)});
+  std::sort(special_.begin(), special_.end(), [](const AddedToken& a, const AddedToken& b) {
+    return a.content.size() > b.content.size() ||
+           (a.content.size() == b.content.size() && a.content < b.content);
+  });
+  for (const AddedToken& token : special_) {
+    if (special_begins_.find(token.content[0]) == std::string::npos)
+      special_begins_ += token.content[0];
+  }
+}
+
+Tokenizer::Found Tokenizer::find_special(std::string_view bytes) const {
+  for (std::size_t begin = bytes.find_first_of(special_begins_); begin != std::string_view::npos;
+       begin = bytes.find_first_of(special_begins_, begin + 1)) {
+    for (const AddedToken& token : special_) {
+      if (bytes.substr(begin, token.content.size()) == token.content)
+        return {begin, begin + token.content.size(), token.id};
+    }
+  }
+  return {};
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view bytes, SpecialTokens special) const {
@@ -68,11 +95,11 @@ void Tokenizer::append_all(std::string_view bytes, SpecialTokens special, Encode
   const std::size_t before = ids.size();
   try {
     while (special == SpecialTokens::kRecognise) {
-      const std::size_t found = bytes.find(kEndOfText);
-      if (found == std::string_view::npos) break;
-      append_text(bytes.substr(0, found), cache, ids);
-      ids.push_back(end_of_text());
-      bytes.remove_prefix(found + kEndOfText.size());
+      const Found found = find_special(bytes);
+      if (found.id < 0) break;
+      append_text(bytes.substr(0, found.begin), cache, ids);
+      ids.push_back(found.id);
+      bytes.remove_prefix(found.end);
     }
     append_text(bytes, cache, ids);
   } catch (...) {

@@ -15,7 +15,7 @@
 namespace ovid::tokenizer {
 
 // Whether the text "<|endoftext|>" is thirteen characters like any others, or the one token that
-// parts documents.
+// parts documents; and added tokens likewise.
 enum class SpecialTokens { kAsText, kRecognise };
 
 // GPT-2's byte-level byte-pair encoding: text is cut into pieces (pre_tokenizer.h), each piece
@@ -43,7 +43,8 @@ class Tokenizer {
   void encode_append(std::string_view bytes, SpecialTokens special, EncodeCache& cache,
                      std::vector<TokenId>& ids) const;
 
-  // The bytes that the tokens spell (<|endoftext|> as its thirteen characters). Parts of characters
+  // The bytes that the tokens spell (<|endoftext|> as its thirteen characters, added tokens as
+  // their text). Parts of characters
   // may stand at either end: see StreamDecoder for text. Throws DataError for an id that is not in
   // [0, vocabulary_size()).
   std::string decode(std::span<const TokenId> ids) const;
@@ -55,7 +56,7 @@ class Tokenizer {
   TokenId end_of_text() const { return vocabulary_.end_of_text; }
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
-  // Equal for equal tokens, merges and <|endoftext|>, from whichever files they came.
+  // Equal for equal tokens, merges, <|endoftext|> and added tokens, from whichever files they came.
   std::uint64_t fingerprint() const { return fingerprint_; }
 
   // See save_vocabulary.
@@ -63,12 +64,20 @@ class Tokenizer {
 
  private:
   void append_text(std::string_view text, EncodeCache* cache, std::vector<TokenId>& ids) const;
+  struct Found {
+    std::size_t begin = 0, end = 0;
+    TokenId id = -1;  // none
+  };
+  // The first special token of `bytes`; of several at one place the longest.
+  Found find_special(std::string_view bytes) const;
   void append_all(std::string_view bytes, SpecialTokens special, EncodeCache* cache,
                   std::vector<TokenId>& ids) const;
 
   Vocabulary vocabulary_;
   MergeTable merges_;
   std::array<TokenId, 256> token_of_byte_{};  // -1 where there is none
+  std::vector<AddedToken> special_;           // <|endoftext|> and added tokens, the longest first
+  std::string special_begins_;                // the first byte of each
   std::uint64_t fingerprint_ = 0;
 };
 

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <unordered_set>
 
 #include "src/core/error.h"
+#include "src/tokenizer/added_tokens.h"
 #include "src/tokenizer/vocabulary_readers.h"
 
 namespace ovid::tokenizer {
@@ -23,7 +25,10 @@ Vocabulary load_directory(const Path& directory) {
     const bool has_vocabulary = has_file(directory / pair.vocabulary),
                has_merges = has_file(directory / pair.merges);
     if (has_vocabulary && has_merges) {
-      return read_json_and_merges(directory / pair.vocabulary, directory / pair.merges);
+      Vocabulary vocabulary =
+          read_json_and_merges(directory / pair.vocabulary, directory / pair.merges);
+      read_added_tokens(directory, vocabulary);
+      return vocabulary;
     }
     if (has_vocabulary || has_merges) {
       throw DataError(fmt::format("{} has {} but not {}: a tokenizer needs both",
@@ -40,6 +45,27 @@ Vocabulary load_directory(const Path& directory) {
 }
 
 }  // namespace
+
+void add_tokens(Vocabulary& vocabulary, const std::vector<std::string>& words) {
+  const auto limit = static_cast<std::size_t>(kMaximumVocabulary);
+  if (words.size() > limit - vocabulary.tokens.size()) {
+    throw DataError(fmt::format("{} tokens and {} added ones are more than {}",
+                                vocabulary.tokens.size(), words.size(), limit));
+  }
+  std::unordered_set<std::string> known(vocabulary.tokens.begin(), vocabulary.tokens.end());
+  for (const std::string& word : words) {
+    if (word.empty() || word.size() > static_cast<std::size_t>(kMaximumTokenBytes)) {
+      throw DataError(fmt::format("an added token has {} bytes; 1 to {} are allowed", word.size(),
+                                  kMaximumTokenBytes));
+    }
+    if (!known.insert(word).second) {
+      throw DataError(fmt::format("the token '{}' is in the vocabulary already", word));
+    }
+    vocabulary.added.push_back(
+        {.id = static_cast<TokenId>(vocabulary.tokens.size()), .content = word});
+    vocabulary.tokens.push_back(word);
+  }
+}
 
 Vocabulary byte_vocabulary() {
   Vocabulary vocabulary;

@@ -283,6 +283,13 @@ def tokenizer_seeds():
     write("tokenizer", "openai", join({"openai/encoder.json": json.dumps(whole, ensure_ascii=False),
                                        "openai/vocab.bpe": "#version: 0.2\r\nh e\r\nhe l\r\nl o\r\n\u0120 w\r\n",
                                        "text": b"hello  world's \xff\xf0\x9f\x98 \xe2\x82\xac 12\n"}))
+    added = {"added_tokens": [{"id": 6, "content": "<|endoftext|>", "special": True},
+                              {"id": 7, "content": "<|a|>", "lstrip": False}, {"id": 8, "content": "<|a|>b"}]}
+    write("tokenizer", "added_tokens", join({
+        "hf/vocab.json": json.dumps(few), "hf/merges.txt": merges, "hf/tokenizer.json": json.dumps(added),
+        "hf/added_tokens.json": '{"<|a|>":7,"<|a|>b":8}', "text": "ab<|a|>b<|a|>c<|endoftext|><|a"}))
+    write("tokenizer", "added_list", join({"hf/vocab.json": json.dumps(few), "hf/merges.txt": merges,
+                                           "hf/added_tokens.json": '{"x":7,"xx":8}', "text": "axxxabc"}))
     write("tokenizer", "ranks", join({"more.tiktoken": "aGU= 256\naGVs 257\nIHc= 258\n", "text": "hello world"}))
     write("tokenizer", "no_pair", join({"more.tiktoken": "YWJj 256\n"}))
     write("tokenizer", "bad_ranks", join({"ranks.tiktoken": "YQ== 0\nYQ== 4294967296\n!!! 1\n"}))

@@ -59,8 +59,9 @@ void try_input(std::string_view input) {
   static const std::string bytes = ranks_of_bytes();
   auto sections = split_sections(input);
   const std::string_view text = section(sections, "text");
-  write_sections(sections, {"hf/vocab.json", "hf/merges.txt", "openai/encoder.json",
-                            "openai/vocab.bpe", "ranks.tiktoken"});
+  write_sections(sections,
+                 {"hf/vocab.json", "hf/merges.txt", "hf/tokenizer.json", "hf/added_tokens.json",
+                  "openai/encoder.json", "openai/vocab.bpe", "ranks.tiktoken"});
   if (sections.count("more.tiktoken") != 0)
     write_file("more.tiktoken", bytes + std::string(section(sections, "more.tiktoken")));
   for (const char* name : {"hf", "openai", "ranks.tiktoken", "more.tiktoken"}) {
