@@ -10,6 +10,13 @@ inline float float_of_bfloat16(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
+// A float32 rounded to the nearest bfloat16, ties to even; NaN stays NaN.
+inline std::uint16_t nearest_bfloat16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 // The exact float32 of an IEEE 754 binary16: 1 sign bit, 5 exponent bits (bias 15), 10 of the
 // significand. NaNs keep their payload.
 inline float float_of_float16(std::uint16_t bits) {

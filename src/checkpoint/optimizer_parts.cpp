@@ -8,15 +8,22 @@
 #include <stdexcept>
 
 #include "src/checkpoint/checkpoint_names.h"
+#include "src/checkpoint/float_conversion.h"
 #include "src/checkpoint/manifest.h"
 #include "src/checkpoint/parameter_matching.h"
 #include "src/checkpoint/range_reading.h"
 #include "src/checkpoint/run_checkpoint.h"
 #include "src/checkpoint/staged_destination.h"
 #include "src/core/error.h"
+#include "src/core/log.h"
+#include "src/memory/transfer.h"
 
 namespace ovid::checkpoint {
 namespace {
+
+// What optimizer.state float32 and bfloat16 are in a file.
+constexpr const char* kExactType = "F32";
+constexpr const char* kRoundedType = "BF16";
 
 struct Part {
   PartName::Range range;
@@ -49,8 +56,9 @@ void add_file(const SafetensorsFile& file, Assemblies& assemblies,
       continue;
     }
     const kernels::Shape& shape = found->second.shape;
-    if (tensor.dtype != "F32" || !fits(tensor, *part, shape)) {
-      problems.push_back(fmt::format("'{}' is {} {}, wanted is F32 {}", name, tensor.dtype,
+    const bool known_type = tensor.dtype == kExactType || tensor.dtype == kRoundedType;
+    if (!known_type || !fits(tensor, *part, shape)) {
+      problems.push_back(fmt::format("'{}' is {} {}, wanted is F32 or BF16 {}", name, tensor.dtype,
                                      shape_text(tensor.shape), shape.text()));
       continue;
     }
@@ -106,19 +114,64 @@ WantedRange wanted_range(const NamedDestination& destination, const Assemblies& 
   return {&destination, &found->second, range};
 }
 
-// The parts of a tensor lie side by side, sorted: those of a range are found by bisection.
+// Elements `range` of a tensor, as float32 in host memory. Its parts lie side by side, sorted:
+// those of a range are found by bisection.
+void read_range(const WantedRange& wanted, PartName::Range range, const kernels::View& view) {
+  const std::vector<Part>& parts = wanted.assembly->parts;
+  auto part = std::upper_bound(
+      parts.begin(), parts.end(), range.begin,
+      [](std::uint64_t element, const Part& candidate) { return element < candidate.range.end; });
+  for (; part != parts.end() && part->range.begin < range.end; ++part) {
+    read_common_range(*part->tensor, part->range, range, view, wanted.destination->name);
+    if (part->range.end <= range.end || range.end == wanted.range.end)
+      forget_mapped(part->tensor->bytes);
+  }
+}
+
+// A few elements at a time: where bfloat16 is wanted, memory is what the run is short of.
+void fill_rounded(const WantedRange& wanted) {
+  constexpr std::uint64_t kAtOnce = std::uint64_t{1} << 20;
+  const std::uint64_t room = std::min(kAtOnce, wanted.range.end - wanted.range.begin);
+  std::vector<float> exact(room);
+  std::vector<std::uint16_t> rounded(room);
+  auto* to = static_cast<std::uint16_t*>(wanted.destination->view.raw());
+  for (std::uint64_t begin = wanted.range.begin; begin < wanted.range.end; begin += kAtOnce) {
+    const std::uint64_t end = std::min(begin + kAtOnce, wanted.range.end), count = end - begin;
+    const kernels::Shape shape{static_cast<std::int64_t>(count)};
+    read_range(wanted, {begin, end}, {exact.data(), kernels::DType::kFloat32, shape});
+    std::transform(exact.begin(), exact.begin() + static_cast<std::ptrdiff_t>(count),
+                   rounded.begin(), nearest_bfloat16);
+    memory::copy_to_device(wanted.destination->device, {to, kernels::DType::kBfloat16, shape},
+                           {rounded.data(), kernels::DType::kBfloat16, shape});
+    memory::synchronize(wanted.destination->device);
+    to += count;
+  }
+}
+
 void fill(const WantedRange& wanted) {
   if (wanted.range.begin == wanted.range.end) return;
+  if (wanted.destination->view.dtype() == kernels::DType::kBfloat16) return fill_rounded(wanted);
   fill_destination(*wanted.destination, [&wanted](const kernels::View& view) {
-    const std::vector<Part>& parts = wanted.assembly->parts;
-    auto part = std::upper_bound(
-        parts.begin(), parts.end(), wanted.range.begin,
-        [](std::uint64_t element, const Part& candidate) { return element < candidate.range.end; });
-    for (; part != parts.end() && part->range.begin < wanted.range.end; ++part) {
-      read_common_range(*part->tensor, part->range, wanted.range, view, wanted.destination->name);
-      forget_mapped(part->tensor->bytes);
-    }
+    read_range(wanted, wanted.range, view);
   });
+}
+
+// Says so where the run keeps its moments in another number type than the checkpoint.
+void note_change_of_type(const Path& checkpoint, std::span<const NamedDestination> destinations,
+                         const Assemblies& assemblies) {
+  if (destinations.empty()) return;
+  const bool rounds = destinations.front().view.dtype() == kernels::DType::kBfloat16;
+  const char* const other = rounds ? kExactType : kRoundedType;
+  for (const auto& [name, assembly] : assemblies) {
+    const bool differs =
+        std::any_of(assembly.parts.begin(), assembly.parts.end(),
+                    [other](const Part& part) { return part.tensor->dtype == other; });
+    if (!differs) continue;
+    log::info(fmt::format(
+        "the moments in {} are {}", checkpoint.string(),
+        rounds ? "float32: rounded to bfloat16" : "bfloat16: taken over as float32, exactly"));
+    return;
+  }
 }
 
 }  // namespace
@@ -162,6 +215,7 @@ void load_optimizer_parts(const Path& checkpoint, std::span<const TensorSpecific
   for (const SafetensorsFile& file : files) add_file(file, assemblies, problems);
   for (auto& [name, assembly] : assemblies) check_coverage(name, assembly, problems);
   refuse_problems(fmt::format("the optimizer state of {}", checkpoint.string()), problems);
+  note_change_of_type(checkpoint, destinations, assemblies);
   for (const WantedRange& range : wanted) fill(range);
 }
 

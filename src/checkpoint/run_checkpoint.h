@@ -105,8 +105,10 @@ std::string inspect_text(const Path& directory);
 
 // Fills the destinations from a checkpoint: parameters by read_parameters, optimizer state from all
 // of its optimizer-*.safetensors, whole tensors or parts. Every element of every destination must
-// be there exactly once, and nothing else. Throws CheckpointError that lists all differences,
-// before anything is written.
+// be there exactly once, and nothing else. Optimizer state may be float32 or bfloat16, in the file
+// and in contiguous destinations: bfloat16 becomes float32 exactly, float32 the nearest bfloat16,
+// and one line of the log says so. Throws CheckpointError that lists all differences, before
+// anything is written.
 void load_parameters(const Path& checkpoint, std::span<const NamedDestination> destinations);
 void load_optimizer(const Path& checkpoint, std::span<const NamedDestination> destinations);
 

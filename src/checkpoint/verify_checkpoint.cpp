@@ -21,6 +21,19 @@ void collect(std::vector<std::string>& problems, Check check) {
   }
 }
 
+// All moments are float32, or all are bfloat16: `type`, which the first one sets.
+void check_optimizer_types(const SafetensorsFile& file, std::string& type,
+                           std::vector<std::string>& problems) {
+  for (const std::string& name : file.names()) {
+    const std::string_view own = file.tensor(name).dtype;
+    if (type.empty() && (own == "F32" || own == "BF16")) type = own;
+    if (own == type) continue;
+    problems.push_back(fmt::format("{}: '{}' is {}, wanted is {}", file.path().filename().string(),
+                                   name, own, type.empty() ? "F32 or BF16" : type));
+    return;
+  }
+}
+
 void check_manifest(const Path& directory, std::vector<std::string>& problems) {
   const Manifest manifest = read_manifest(directory);
   const auto named_step =
@@ -32,8 +45,9 @@ void check_manifest(const Path& directory, std::vector<std::string>& problems) {
   for (std::string& problem : compare_files(directory, manifest, HashCheck::kAllBytes)) {
     problems.push_back(std::move(problem));
   }
+  std::string type;  // of all moments
   for (const Path& path : optimizer_files(directory)) {
-    collect(problems, [&] { const SafetensorsFile file(path); });
+    collect(problems, [&] { check_optimizer_types(SafetensorsFile(path), type, problems); });
   }
 }
 

@@ -65,8 +65,10 @@ std::vector<NamedTensor> whole_tensors(const model::ModelConfig& config) {
 // Of the tensors' files, with all ranks' parts.
 std::uint64_t tensor_bytes(const CheckpointContent& content) {
   if (content.ranks.count > 1) {
-    const std::uint64_t sets = content.average.empty() ? 3 : 4;
-    return sets * safetensors_bytes(whole_tensors(content.config), {});
+    const std::uint64_t set = safetensors_bytes(whole_tensors(content.config), {});
+    const bool rounded = !content.optimizer.empty() &&
+                         content.optimizer.front().view.dtype() == kernels::DType::kBfloat16;
+    return (content.average.empty() ? 1 : 2) * set + (rounded ? set : 2 * set);
   }
   const std::uint64_t average =
       content.average.empty() ? 0 : safetensors_bytes(content.average, {});

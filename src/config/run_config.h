@@ -15,6 +15,7 @@ enum class DeviceKindChoice { kAuto, kCpu, kCuda };
 enum class Precision { kFloat32, kTfloat32, kBfloat16, kFloat16 };
 enum class AttentionChoice { kAuto, kFlash, kCudnn, kNaive };
 enum class DataOrder { kShuffled, kSequential };
+enum class OptimizerState { kFloat32, kBfloat16 };
 enum class ScheduleKind { kCosine, kLinear, kConstant, kWarmupStableDecay };
 enum class Recompute { kNone, kCheap, kBlock };
 enum class ReductionOrder { kFast, kCanonical };
@@ -81,6 +82,7 @@ struct OptimizerSection {
   double epsilon = 1.0e-8;
   double weight_decay = 0.1;
   double gradient_clip = 1.0;  // 0: no clipping
+  OptimizerState state = OptimizerState::kFloat32;
 
   bool operator==(const OptimizerSection&) const = default;
 };

@@ -27,6 +27,8 @@ inline constexpr std::array<std::string_view, 4> kNames<AttentionChoice>{"auto",
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<DataOrder>{"shuffled", "sequential"};
 template <>
+inline constexpr std::array<std::string_view, 2> kNames<OptimizerState>{"float32", "bfloat16"};
+template <>
 inline constexpr std::array<std::string_view, 4> kNames<ScheduleKind>{
     "cosine", "linear", "constant", "warmup_stable_decay"};
 template <>

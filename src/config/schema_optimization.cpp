@@ -84,6 +84,15 @@ void add_optimizer(std::vector<Key>& keys) {
               .documentation =
                   "The longest norm of all gradients together; longer ones are scaled down to "
                   "it. 0: never."}));
+  keys.push_back(joined(
+      bind<&RunConfig::optimizer, &OptimizerSection::state>(),
+      {.path = "optimizer.state",
+       .type = Type::kChoice,
+       .choices = names_of<OptimizerState>(),
+       .documentation =
+           "Number type of AdamW's two moments, in memory and in checkpoints: float32, or "
+           "bfloat16, rounded up or down at random, which halves them (4 bytes of a parameter). A "
+           "resume may change it."}));
 }
 
 void add_schedule(std::vector<Key>& keys) {

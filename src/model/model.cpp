@@ -14,6 +14,24 @@ namespace {
 using kernels::DropoutMask;
 using kernels::GradientMode;
 
+void need(const ModelPass& pass, std::int64_t group) {
+  if (pass.on_weights_needed) pass.on_weights_needed(static_cast<std::size_t>(group));
+}
+
+// Block i, and the norm behind it.
+void need_block(const ModelPass& pass, std::int64_t i) {
+  need(pass, 1 + i);
+  need(pass, 2 + i);
+}
+
+void need_head(const ModelPass& pass) {
+  need(pass, pass.config.tied_head ? 0 : 1 + pass.config.layers);
+}
+
+void need_gradient(const ModelBackward& op, std::int64_t group) {
+  if (op.on_gradient_needed) op.on_gradient_needed(static_cast<std::size_t>(group));
+}
+
 // Sites within a pass: 0 is the embedding, block i has 1 + 3 i and the two after it.
 std::optional<DropoutMask> mask_at(const ModelPass& pass, float probability, std::int64_t site) {
   if (!pass.dropout || probability <= 0.0f) return std::nullopt;
@@ -55,6 +73,8 @@ LanguageModelHead head_operands(const ModelPass& pass, ConstView targets) {
 }
 
 void embeddings_forward(ExecutionContext& ctx, const ModelPass& pass) {
+  need(pass, 0);
+  need(pass, 1);
   const Activations& a = pass.activations;
   embedding_forward(ctx, {.tokens = pass.tokens,
                           .token_embedding = pass.weights.token_embedding,
@@ -75,6 +95,7 @@ void embeddings_forward(ExecutionContext& ctx, const ModelPass& pass) {
 
 void embeddings_backward(ExecutionContext& ctx, const ModelBackward& op) {
   const ModelPass& pass = op.pass;
+  need(pass, 1);
   const Activations& a = pass.activations;
   const NormParameters<View>& g = op.gradients.blocks.front().norm1;
   // The first norm is a residual sum with an empty branch: its adjoint adds to what the stream
@@ -108,10 +129,14 @@ void embeddings_backward(ExecutionContext& ctx, const ModelBackward& op) {
 
 void model_forward(ExecutionContext& ctx, const ModelPass& pass) {
   embeddings_forward(ctx, pass);
-  for (std::int64_t i = 0; i < pass.config.layers; ++i) block_forward(ctx, block_operands(pass, i));
+  for (std::int64_t i = 0; i < pass.config.layers; ++i) {
+    need_block(pass, i);
+    block_forward(ctx, block_operands(pass, i));
+  }
 }
 
 void model_loss(ExecutionContext& ctx, const ModelPass& pass, ConstView targets) {
+  need_head(pass);
   language_model_head(ctx, head_operands(pass, targets));
 }
 
@@ -119,6 +144,9 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
                             float scale) {
   model_forward(ctx, op.pass);
 
+  need_head(op.pass);
+  const std::int64_t end = 1 + op.pass.config.layers;  // the group behind the last block
+  need_gradient(op, op.pass.config.tied_head ? 0 : end);
   LanguageModelHead head = head_operands(op.pass, targets);
   head.scale = scale;
   head.d_normed.emplace(op.d.n);
@@ -132,6 +160,9 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
     const bool last = i + 1 == op.pass.config.layers;
     const NormParameters<View>& next_norm =
         last ? op.gradients.final_norm : op.gradients.blocks[at + 1].norm1;
+    need_block(op.pass, i);
+    if (last && op.pass.config.tied_head) need_gradient(op, end);
+    need_gradient(op, 1 + i);
     const BlockOperands operands = block_operands(op.pass, i);
     recompute_block(ctx, operands, i == 0, op.pass.activations.keep);
     block_backward(
@@ -139,6 +170,7 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
         {.weights = op.gradients.blocks[at], .next_norm = next_norm, .d = op.d, .mode = op.mode});
     if (op.on_gradient_ready) op.on_gradient_ready(i);
   }
+  if (!op.pass.config.tied_head) need_gradient(op, 0);
   embeddings_backward(ctx, op);
   if (op.on_gradient_ready) op.on_gradient_ready(-1);
 }

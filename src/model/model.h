@@ -21,6 +21,13 @@ struct DropoutKey {
   std::uint64_t pass = 0;
 };
 
+// Told which group of weights (ShardLayout::groups: 0 the embeddings, 1 + i block i, L + 1 what
+// follows the last block) is read next, before every use, so that weights that are gathered or
+// merged when needed (ZeRO stage 3, low-rank adapters) can be put where the pass's views point. At
+// most three groups are in use at a time: a block, the one behind it, whose first norm it computes,
+// and at either end the embeddings.
+using WeightsNeeded = std::function<void(std::size_t group)>;
+
 struct ModelPass {
   const ModelConfig& config;
   const ModelParameters<View>& weights;
@@ -30,6 +37,7 @@ struct ModelPass {
   // (B T) float32, written in place of activations.losses, so that a step of several passes keeps
   // the losses of all; absent: there
   std::optional<View> losses = std::nullopt;
+  WeightsNeeded on_weights_needed = nullptr;
 };
 
 // Told which part of the gradients is complete, while the backward pass goes on: block index from L
@@ -37,11 +45,17 @@ struct ModelPass {
 // of it.
 using GradientReady = std::function<void(std::int64_t block)>;
 
+// Told which group of gradients is written next, once for each in a backward pass, before anything
+// of it is, so that its full gradients can have their place for that long alone (ZeRO stage 2): it
+// is written from here until GradientReady tells of the block before it.
+using GradientNeeded = std::function<void(std::size_t group)>;
+
 struct ModelBackward {
   ModelPass pass;  // of the forward pass
   const ModelParameters<View>& gradients;
   const ActivationGradients& d;  // in: d.n of the final norm's output
   GradientReady on_gradient_ready = nullptr;
+  GradientNeeded on_gradient_needed = nullptr;
   // kOverwrite: what `gradients` held before counts for nothing, as in the first micro-batch of a
   // step.
   kernels::GradientMode mode = kernels::GradientMode::kAccumulate;

@@ -39,11 +39,20 @@ std::vector<std::uint64_t> first_indices(const model::ShardLayout& layout) {
   return first;
 }
 
-std::optional<kernels::RandomStream> rounding_of(const AdamWUpdate& op, std::int64_t step) {
+std::optional<kernels::RandomStream> rounding_of(const AdamWUpdate& op) {
   if (op.rounded == nullptr || op.rounded->dtype() != DType::kBfloat16) return std::nullopt;
   return kernels::RandomStream{.seed = op.seed,
                                .use = kernels::RandomUse::kRounding,
-                               .major = static_cast<std::uint64_t>(step)};
+                               .major = static_cast<std::uint64_t>(op.step)};
+}
+
+// Another stream than that of the weights in the same step.
+std::optional<kernels::RandomStream> moment_rounding_of(const AdamWUpdate& op, DType moments) {
+  if (moments == DType::kFloat32) return std::nullopt;
+  return kernels::RandomStream{.seed = op.seed,
+                               .use = kernels::RandomUse::kRounding,
+                               .major = static_cast<std::uint64_t>(op.step),
+                               .minor = 1};
 }
 
 }  // namespace
@@ -53,43 +62,56 @@ AdamWOptimizer::AdamWOptimizer(const model::ModelConfig& config, AdamWSettings s
     : settings_(settings),
       sharding_(sharding),
       layout_(model::lay_out_shards(config, sharding.ranks)),
-      moments_("moments of AdamW",
-               memory::measure([&](memory::Arena& arena) { take_moments(arena, nullptr); }),
+      moments_("moments of AdamW", memory::measure([&](memory::Arena& arena) {
+                 take_moments(arena, layout_, settings.moments, sharding);
+               }),
                device),
+      pieces_(take_moments(moments_, layout_, settings.moments, sharding)),
       arena_("norm of the gradients", memory::measure([](memory::Arena& arena) { lay_out(arena); }),
              device),
       results_(lay_out(arena_)),
-      host_sum_(sizeof(double), "norm of the gradients", device) {
-  take_moments(moments_, &pieces_);
-}
+      host_sum_(sizeof(double), "norm of the gradients", device) {}
 
-void AdamWOptimizer::take_moments(memory::Arena& arena, std::vector<MomentPiece>* pieces) const {
-  const auto take = [&](std::size_t tensor, std::int64_t begin, std::int64_t end) {
-    const model::ShardLayout::Tensor& t = layout_.tensors[tensor];
+std::vector<MomentPiece> AdamWOptimizer::take_moments(memory::Arena& arena,
+                                                      const model::ShardLayout& layout, DType dtype,
+                                                      const MomentSharding& sharding) {
+  std::vector<MomentPiece> pieces;
+  const auto take = [&](std::size_t tensor, std::int64_t begin, std::int64_t end,
+                        std::int64_t offset) {
+    const model::ShardLayout::Tensor& t = layout.tensors[tensor];
     const bool whole = begin == 0 && end == t.elements;
     const Shape shape = whole ? t.description.shape : Shape{end - begin};
-    const View first = arena.take(t.description.name, DType::kFloat32, shape);
-    const View second = arena.take(t.description.name, DType::kFloat32, shape);
-    if (pieces == nullptr) return;
-    pieces->push_back({.tensor = tensor,
-                       .name = t.description.name,
-                       .shape = t.description.shape,
-                       .begin = begin,
-                       .end = end,
-                       .whole = whole,
-                       .first = first,
-                       .second = second});
+    const View first = arena.take(t.description.name, dtype, shape);
+    const View second = arena.take(t.description.name, dtype, shape);
+    pieces.push_back({.tensor = tensor,
+                      .name = t.description.name,
+                      .shape = t.description.shape,
+                      .begin = begin,
+                      .end = end,
+                      .whole = whole,
+                      .group = t.group,
+                      .offset = offset,
+                      .first = first,
+                      .second = second});
   };
-  if (!sharding_.shards_moments) {
-    for (std::size_t i = 0; i < layout_.tensors.size(); ++i)
-      take(i, 0, layout_.tensors[i].elements);
-    return;
+  if (!sharding.shards_moments) {
+    for (std::size_t i = 0; i < layout.tensors.size(); ++i)
+      take(i, 0, layout.tensors[i].elements, layout.tensors[i].offset);
+    return pieces;
   }
-  for (std::size_t group = 0; group < layout_.groups.size(); ++group) {
-    for (const auto& piece : layout_.pieces(group, sharding_.rank)) {
-      take(piece.tensor, piece.begin, piece.end);
+  for (std::size_t group = 0; group < layout.groups.size(); ++group) {
+    for (const auto& piece : layout.pieces(group, sharding.rank)) {
+      take(piece.tensor, piece.begin, piece.end, piece.offset);
     }
   }
+  return pieces;
+}
+
+std::size_t AdamWOptimizer::measure_moments(const model::ModelConfig& config, DType moments,
+                                            const MomentSharding& sharding) {
+  const model::ShardLayout layout = model::lay_out_shards(config, sharding.ranks);
+  return memory::measure(
+      [&](memory::Arena& arena) { take_moments(arena, layout, moments, sharding); });
 }
 
 std::vector<MomentPiece> AdamWOptimizer::pieces_to_load() const {
@@ -126,7 +148,9 @@ std::vector<kernels::AdamWTensor> AdamWOptimizer::tensors_of(const AdamWUpdate& 
     };
     tensors.push_back(
         {.weight = of(op.weights),
-         .gradient = of(op.gradients),
+         .gradient = op.gradients != nullptr ? of(*op.gradients)
+                                             : part(op.gradient_parts[piece.group], piece.offset,
+                                                    piece.offset + piece.end - piece.begin),
          .first_moment = flat(piece.first),
          .second_moment = flat(piece.second),
          .weight_decay = weight.description.decays() ? weight_decay : 0.0,
@@ -193,12 +217,16 @@ void AdamWOptimizer::update(kernels::ExecutionContext& ctx, const AdamWUpdate& o
                               .beta2 = settings_.beta2,
                               .epsilon = settings_.epsilon,
                               .step = op.step,
-                              .rounding = rounding_of(op, op.step)});
+                              .rounding = rounding_of(op),
+                              .moment_rounding = moment_rounding_of(op, settings_.moments)});
 }
 
 void AdamWOptimizer::round_weights(kernels::ExecutionContext& ctx, const AdamWUpdate& op) {
   if (op.rounded == nullptr) return;
-  for (const View& run : op.gradients.runs()) set_zero(ctx, {.out = run});
+  if (op.gradients != nullptr) {
+    for (const View& run : op.gradients->runs()) set_zero(ctx, {.out = run});
+  }
+  for (const View& row : op.gradient_parts) set_zero(ctx, {.out = row});
   // An update by nothing: the kernel that rounds is the one that rounded then.
   const auto tensors = tensors_of(op, 0.0);
   kernels::adamw_update(ctx, {.tensors = tensors,
@@ -207,7 +235,8 @@ void AdamWOptimizer::round_weights(kernels::ExecutionContext& ctx, const AdamWUp
                               .beta2 = 0.0,
                               .epsilon = 1.0,
                               .step = 1,
-                              .rounding = rounding_of(op, op.step)});
+                              .rounding = rounding_of(op),
+                              .moment_rounding = moment_rounding_of(op, settings_.moments)});
 }
 
 std::size_t AdamWOptimizer::measure_scratch(const model::ModelConfig& config,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,19 @@ struct AdamWSettings {
   double epsilon = 1e-8;
   double weight_decay = 0.1;   // on matrices only
   double gradient_clip = 1.0;  // the largest global norm; 0: no clipping
+  // What both moments are kept in: float32, or bfloat16, half as large
+  model::DType moments = model::DType::kFloat32;
 };
 
 // What one update works on; all sets on the optimizer's device.
 struct AdamWUpdate {
   model::ParameterSet& weights;            // float32
   model::ParameterSet* rounded = nullptr;  // the 16-bit copy that products read; null: none
-  const model::ParameterSet& gradients;    // those of the last measure_gradients()
+  // Those of the last measure_gradients(); null: `gradient_parts` has them.
+  const model::ParameterSet* gradients = nullptr;
+  // Of each group of the layout, the part of its row that this rank owns, where moments are shared
+  // among the ranks.
+  std::span<const model::View> gradient_parts = {};
   double learning_rate = 0;
   std::int64_t step = 1;   // counted from 1
   std::uint64_t seed = 0;  // of rounding
@@ -38,6 +45,9 @@ struct MomentPiece {
   model::Shape shape;               // of the whole tensor
   std::int64_t begin = 0, end = 0;  // in C order
   bool whole = false;               // all of it: the views have its shape; else they are flat rows
+  std::size_t group = 0;            // of the layout
+  std::int64_t offset = 0;          // of `begin` in the rank's part of the group's row
+  // Of the settings' number type.
   model::View first, second;
 };
 
@@ -53,6 +63,7 @@ struct MomentSharding {
 // caller. A bfloat16 copy of the weights is rounded up or down at random, by numbers that are a
 // pure function of (seed, step, place of the element in the model), so that updates too small for
 // the type still count on average; a float16 copy, which has eight times finer steps, to nearest.
+// Moments in bfloat16 are rounded likewise, by numbers of their own.
 class AdamWOptimizer {
  public:
   // On `device`; null: the CPU. Throws ResourceError.
@@ -79,6 +90,10 @@ class AdamWOptimizer {
   // op.gradients. Enqueued.
   void round_weights(kernels::ExecutionContext& ctx, const AdamWUpdate& op);
 
+  // The bytes of both moments that a rank keeps. Takes none.
+  static std::size_t measure_moments(const model::ModelConfig& config, model::DType moments,
+                                     const MomentSharding& sharding = {});
+
   // The scratch that these need at once. Takes none.
   static std::size_t measure_scratch(const model::ModelConfig& config,
                                      const memory::ComputeTarget& target,
@@ -96,7 +111,9 @@ class AdamWOptimizer {
     model::View clip_scale;      // () float32
   };
   static Results lay_out(memory::Arena& arena);
-  void take_moments(memory::Arena& arena, std::vector<MomentPiece>* pieces) const;
+  static std::vector<MomentPiece> take_moments(memory::Arena& arena,
+                                               const model::ShardLayout& layout, model::DType dtype,
+                                               const MomentSharding& sharding);
   static void enqueue_norm(kernels::ExecutionContext& ctx, const model::ParameterSet& gradients,
                            const Results& results, double clip, float unscale);
 

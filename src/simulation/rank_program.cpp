@@ -149,6 +149,7 @@ RunShape shape_of(const training::RunPlan& plan, int ranks, double operations_pe
                  .layout = model::lay_out_shards(plan.model, ranks),
                  .rows = model::ParameterSet(plan.model, "rows without content", {.shards = ranks}),
                  .shards_moments = c.distributed.zero_stage >= 1,
+                 .shards_gradients = c.distributed.zero_stage >= 2 && !canonical,
                  .canonical = canonical,
                  .sequences = sequences};
   shape.pass_sequences = pass_of(plan, shape.largest_share(), canonical);
@@ -191,7 +192,8 @@ void play_step(const RunShape& shape, SimulatedRank& rank, std::span<double> hea
   for (std::int64_t done = 0; done < count; done += shape.pass_sequences) {
     const std::int64_t now = std::min(shape.pass_sequences, count - done);
     const bool last = done + now == count;
-    play_pass(shape, rank, now, last && !shape.canonical ? &exchange : nullptr);
+    const bool reduces = !shape.canonical && (last || shape.shards_gradients);
+    play_pass(shape, rank, now, reduces ? &exchange : nullptr);
   }
   if (shape.canonical) {
     scatter_nodes(shape, communicator);

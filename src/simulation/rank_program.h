@@ -19,7 +19,8 @@ struct RunShape {
   model::ShardLayout layout;
   // Rows for the collectives, of which no byte is ever touched: all ranks have the same ones.
   model::ParameterSet rows;
-  bool shards_moments = false;  // ZeRO stage 1
+  bool shards_moments = false;    // ZeRO stage 1
+  bool shards_gradients = false;  // ZeRO stage 2: gradients are reduced in every pass
   bool canonical = false;
   std::int64_t pass_sequences = 1;        // of one forward and backward pass
   std::int64_t sequences = 0;             // of a step, all ranks together

@@ -47,8 +47,10 @@ void check_sequences(const RunShape& shape, std::int64_t step) {
   }
 }
 
-// A checkpoint's parts of all ranks: every element of every tensor once.
-std::uint64_t check_elements(const model::ShardLayout& layout, SimulationReport& report) {
+// A checkpoint's parts of all ranks: every element of every tensor once, of which both moments take
+// moment_bytes.
+std::uint64_t check_elements(const model::ShardLayout& layout, std::uint64_t moment_bytes,
+                             SimulationReport& report) {
   std::vector<std::int64_t> covered(layout.tensors.size(), 0);
   for (int rank = 0; rank < layout.ranks; ++rank) {
     std::uint64_t elements = 0;
@@ -64,8 +66,7 @@ std::uint64_t check_elements(const model::ShardLayout& layout, SimulationReport&
         elements += static_cast<std::uint64_t>(piece.end - piece.begin);
       }
     }
-    constexpr std::uint64_t kMoments = 2 * sizeof(float);
-    report.most_bytes_of_a_rank = std::max(report.most_bytes_of_a_rank, elements * kMoments);
+    report.most_bytes_of_a_rank = std::max(report.most_bytes_of_a_rank, elements * moment_bytes);
   }
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < covered.size(); ++i) {
@@ -81,17 +82,18 @@ std::uint64_t check_elements(const model::ShardLayout& layout, SimulationReport&
 
 void plan_checkpoint(const RunShape& shape, const SimulationOptions& options,
                      SimulationReport& report) {
-  const std::uint64_t parameters = check_elements(shape.layout, report);
+  const std::uint64_t moment_bytes = 2 * kernels::bytes_of(shape.plan.moment_dtype());
+  const std::uint64_t parameters = check_elements(shape.layout, moment_bytes, report);
   report.elements_checked = parameters;
-  const std::uint64_t sets = shape.plan.averages_weights() ? 4 : 3;
-  report.checkpoint_bytes = sets * sizeof(float) * parameters;
+  const std::uint64_t model_bytes = (shape.plan.averages_weights() ? 2 : 1) * sizeof(float);
+  report.checkpoint_bytes = (model_bytes + moment_bytes) * parameters;
   // Each rank's moments; model, config, state, config.yaml, environment and manifest.
   report.checkpoint_files = options.ranks + 6;
   report.checkpoint_seconds =
       static_cast<double>(report.checkpoint_bytes) / options.disk_bytes_per_second;
   // Rank 0 copies the model and its moments.
   const double most_copied =
-      static_cast<double>((sets - 2) * sizeof(float) * parameters + report.most_bytes_of_a_rank);
+      static_cast<double>(model_bytes * parameters + report.most_bytes_of_a_rank);
   const bool beside = shape.plan.config().checkpoint.asynchronous;
   report.copy_seconds = beside ? most_copied / kCopyBytesPerSecond : report.checkpoint_seconds;
 }

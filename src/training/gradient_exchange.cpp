@@ -14,6 +14,14 @@ View own_part(const model::ShardLayout& layout, const model::ParameterSet& set, 
       .reshaped(Shape{elements});
 }
 
+std::vector<View> own_parts(const model::ShardLayout& layout, const model::ParameterSet& set,
+                            int rank) {
+  std::vector<View> parts;
+  for (std::size_t group = 0; group < layout.groups.size(); ++group)
+    parts.push_back(own_part(layout, set, group, rank));
+  return parts;
+}
+
 void gather_parts(distributed::Communicator& communicator, const model::ShardLayout& layout,
                   const model::ParameterSet& set) {
   std::vector<distributed::Ticket> tickets;

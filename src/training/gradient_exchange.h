@@ -43,6 +43,9 @@ class GradientExchange {
 // The part of a group's row that rank `rank` owns.
 model::View own_part(const model::ShardLayout& layout, const model::ParameterSet& set,
                      std::size_t group, int rank);
+// Those of all groups.
+std::vector<model::View> own_parts(const model::ShardLayout& layout, const model::ParameterSet& set,
+                                   int rank);
 
 // Every rank's own part of each group's row to all ranks: after an update of own parts.
 void gather_parts(distributed::Communicator& communicator, const model::ShardLayout& layout,

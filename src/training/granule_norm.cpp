@@ -9,7 +9,6 @@
 #include "kernels/cpu/parallel_for.h"
 #include "src/memory/transfer.h"
 #include "src/training/canonical_tree.h"
-#include "src/training/gradient_exchange.h"
 
 namespace ovid::training {
 namespace {
@@ -102,13 +101,13 @@ double node_sum(std::span<const double> values) {
 
 // Of the nodes of a rank in all groups, in order.
 std::vector<double> own_nodes(kernels::ExecutionContext& ctx, const model::ShardLayout& layout,
-                              const model::ParameterSet& gradients, int rank) {
-  HostFloats host(gradients.device());
+                              std::span<const View> parts, int rank) {
+  HostFloats host(ctx.device());
   std::vector<double> nodes, sums;
   for (std::size_t group = 0; group < layout.groups.size(); ++group) {
     const GranuleRange range = range_of(layout, group, rank);
     sums.resize(static_cast<std::size_t>(range.end - range.begin));
-    sum_granules(ctx.threads(), host, own_part(layout, gradients, group, rank), sums);
+    sum_granules(ctx.threads(), host, parts[group], sums);
     for (const TreeNode& node : maximal_nodes(range.begin, range.end)) {
       nodes.push_back(
           node_sum(std::span(sums).subspan(static_cast<std::size_t>(node.first - range.begin),
@@ -155,11 +154,10 @@ class RowSum {
 
 double granule_sum_of_squares(kernels::ExecutionContext& ctx,
                               distributed::Communicator& communicator,
-                              const model::ShardLayout& layout,
-                              const model::ParameterSet& gradients) {
+                              const model::ShardLayout& layout, std::span<const View> parts) {
   std::size_t most = 0;
   for (int rank = 0; rank < layout.ranks; ++rank) most = std::max(most, count_nodes(layout, rank));
-  std::vector<double> own = own_nodes(ctx, layout, gradients, communicator.rank());
+  std::vector<double> own = own_nodes(ctx, layout, parts, communicator.rank());
   own.resize(most);  // exchange() takes the same from all
   std::vector<double> all(most * static_cast<std::size_t>(layout.ranks));
   communicator.exchange(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)),

@@ -16,6 +16,7 @@
 #include "src/optimizer/adamw_optimizer.h"
 #include "src/training/batch_feed.h"
 #include "src/training/canonical_tree.h"
+#include "src/training/sharded_gradients.h"
 
 namespace ovid::training {
 namespace {
@@ -54,16 +55,12 @@ std::size_t aligned(std::int64_t elements) {
   return (static_cast<std::size_t>(elements) * sizeof(float) + kLine - 1) / kLine * kLine;
 }
 
-// Of one moment: all of it, or the pieces that are this rank's.
-std::size_t moment_bytes(const RunPlan& plan) {
-  if (!plan.shards_moments()) return set_bytes(plan, {});
-  const model::ShardLayout layout = model::lay_out_shards(plan.model, plan.ranks.count);
-  std::size_t bytes = 0;
-  for (std::size_t group = 0; group < layout.groups.size(); ++group) {
-    for (const model::ShardLayout::Piece& piece : layout.pieces(group, plan.ranks.rank))
-      bytes += aligned(piece.end - piece.begin);
-  }
-  return bytes;
+// Of both moments: all of them, or the pieces that are this rank's.
+std::size_t moment_bytes(const RunPlan& plan, kernels::DType moments) {
+  return optimizer::AdamWOptimizer::measure_moments(plan.model, moments,
+                                                    {.ranks = plan.ranks.count,
+                                                     .rank = plan.ranks.rank,
+                                                     .shards_moments = plan.shards_moments()});
 }
 
 // Of the sums that the canonical order keeps beside the gradients: CanonicalReduction's.
@@ -77,18 +74,24 @@ std::size_t partial_sum_bytes(const RunPlan& plan) {
          static_cast<std::size_t>(parts) * aligned(layout.shard_elements());
 }
 
+std::size_t gradient_bytes(const RunPlan& plan, model::BatchShape pass) {
+  const model::ParameterStorage storage = plan.gradient_storage(pass);
+  if (!plan.shards_gradients()) return set_bytes(plan, storage);
+  return ShardedGradients::bytes(model::lay_out_shards(plan.model, plan.ranks.count),
+                                 storage.dtype);
+}
+
 // The sets of parameters that a run holds.
-std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchShape pass) {
+std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchShape pass,
+                                              kernels::DType moments) {
   const std::size_t exact = set_bytes(plan, {.shards = plan.shards()});
   const std::size_t rounded =
       set_bytes(plan, {.dtype = plan.target().dtype, .shards = plan.shards()});
-  const std::size_t moment = moment_bytes(plan);
   std::vector<MemoryPlan::Part> parts = {{"weights", exact}};
   if (plan.rounds_weights()) parts.push_back({"weights for products", rounded});
-  parts.push_back({"gradients", set_bytes(plan, plan.gradient_storage(pass))});
+  parts.push_back({"gradients", gradient_bytes(plan, pass)});
   if (plan.canonical()) parts.push_back({"partial sums of gradients", partial_sum_bytes(plan)});
-  parts.push_back({"first moments of AdamW", moment});
-  parts.push_back({"second moments of AdamW", moment});
+  parts.push_back({"moments of AdamW", moment_bytes(plan, moments)});
   if (plan.averages_weights()) {
     parts.push_back({"average of the weights", exact});
     if (plan.rounds_weights()) parts.push_back({"average for products", rounded});
@@ -100,7 +103,8 @@ std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchS
 std::size_t snapshot_of(const RunPlan& plan) {
   const std::size_t set = set_bytes(plan, {});
   const auto ranks = static_cast<std::size_t>(plan.ranks.count);
-  const std::size_t moments = 2 * (plan.shards_moments() ? moment_bytes(plan) : set / ranks);
+  const std::size_t kept = moment_bytes(plan, plan.moment_dtype());
+  const std::size_t moments = plan.shards_moments() ? kept : kept / ranks;
   if (plan.ranks.rank > 0) return moments;
   return moments + (plan.averages_weights() ? 2 : 1) * set;
 }
@@ -111,12 +115,35 @@ std::size_t sum_of(const std::vector<MemoryPlan::Part>& parts) {
   return sum;
 }
 
-// All that a run holds whose passes are of `sequences` sequences.
-std::size_t held_bytes(const RunPlan& plan, model::Keep keep, std::int64_t sequences) {
+// What may be set otherwise for a run to fit.
+struct Setting {
+  std::int64_t sequences;  // of a pass
+  model::Keep keep;
+  kernels::DType moments;
+};
+
+// All that the run holds with it.
+std::size_t held_bytes(const RunPlan& plan, const Setting& s) {
   const bool on_gpu = plan.target().kind == kernels::DeviceKind::kCuda;
-  const model::BatchShape pass{.sequences = sequences, .length = plan.micro_batch.length};
-  return sum_of(parameter_parts(plan, pass)) + BatchFeed::bytes(on_gpu, plan.positions_of_step()) +
-         pass_bytes(plan, keep, sequences);
+  const model::BatchShape pass{.sequences = s.sequences, .length = plan.micro_batch.length};
+  return sum_of(parameter_parts(plan, pass, s.moments)) +
+         BatchFeed::bytes(on_gpu, plan.positions_of_step()) + pass_bytes(plan, s.keep, s.sequences);
+}
+
+// Where it differs from the run's own: "recompute: block with batch.micro_sequences: 1".
+std::string setting_text(const RunPlan& plan, const Setting& s) {
+  std::vector<std::string> changes;
+  if (s.moments != plan.moment_dtype()) changes.push_back("optimizer.state: bfloat16");
+  if (s.keep != plan.keep()) {
+    changes.push_back(s.keep == model::Keep::kBlockInputs ? "recompute: block"
+                                                          : "recompute: cheap");
+  }
+  if (s.sequences != plan.micro_batch.sequences)
+    changes.push_back(fmt::format("batch.micro_sequences: {}", s.sequences));
+  std::string text;
+  for (std::size_t i = 0; i < changes.size(); ++i)
+    text += (i == 0 ? "" : i == 1 ? " with " : " and ") + changes[i];
+  return text;
 }
 
 // Workspace of the matrix products, taken when the device is opened: it is no longer free then.
@@ -144,7 +171,7 @@ MemoryPlan plan_memory(const RunPlan& plan) {
   const config::RunConfig& c = plan.config();
   MemoryPlan memory;
   memory.on_gpu = plan.target().kind == kernels::DeviceKind::kCuda;
-  memory.parts = parameter_parts(plan, plan.micro_batch);
+  memory.parts = parameter_parts(plan, plan.micro_batch, plan.moment_dtype());
   memory.parts.push_back({"activations", activation_bytes(plan, plan.keep(), plan.micro_batch)});
   memory.parts.push_back(
       {"gradients of activations", activation_gradient_bytes(plan, plan.micro_batch)});
@@ -171,19 +198,21 @@ std::size_t available_memory(const RunPlan& plan) {
 }
 
 std::string setting_that_fits(const RunPlan& plan, std::size_t available) {
+  std::vector<Setting> settings;  // the least change first, and what changes numbers last
   for (const std::int64_t n : divisors_downwards(split_unit(plan.config().batch))) {
-    if (n >= plan.micro_batch.sequences) continue;
-    if (held_bytes(plan, plan.keep(), n) <= available)
-      return fmt::format("batch.micro_sequences: {}", n);
+    if (n < plan.micro_batch.sequences) settings.push_back({n, plan.keep(), plan.moment_dtype()});
   }
-  for (const auto& [keep, name] : {std::pair{model::Keep::kWithoutCheap, "cheap"},
-                                   std::pair{model::Keep::kBlockInputs, "block"}}) {
-    for (const std::int64_t n : {plan.micro_batch.sequences, std::int64_t{1}}) {
-      if (held_bytes(plan, keep, n) > available) continue;
-      const std::string recompute = fmt::format("recompute: {}", name);
-      return n == plan.micro_batch.sequences ? recompute
-                                             : recompute + " with batch.micro_sequences: 1";
+  for (const kernels::DType moments : {plan.moment_dtype(), kernels::DType::kBfloat16}) {
+    for (const model::Keep keep :
+         {plan.keep(), model::Keep::kWithoutCheap, model::Keep::kBlockInputs}) {
+      for (const std::int64_t n : {plan.micro_batch.sequences, std::int64_t{1}})
+        settings.push_back({n, keep, moments});
     }
+  }
+  for (const Setting& s : settings) {
+    if (held_bytes(plan, s) > available) continue;
+    const std::string text = setting_text(plan, s);
+    if (!text.empty()) return text;
   }
   return "";
 }
@@ -195,7 +224,8 @@ std::int64_t largest_micro_batch(const RunPlan& plan, std::size_t available) {
   const std::int64_t unit = split_unit(plan.config().batch);
   const std::int64_t ranks = plan.ranks.count;
   for (const std::int64_t n : divisors_downwards(unit % ranks == 0 ? unit / ranks : 1)) {
-    if (available == 0 ? n <= kUsual : held_bytes(plan, plan.keep(), n) <= available) return n;
+    const Setting setting{n, plan.keep(), plan.moment_dtype()};
+    if (available == 0 ? n <= kUsual : held_bytes(plan, setting) <= available) return n;
   }
   return 1;
 }

@@ -46,7 +46,8 @@ bool has_room_for_peak(const MemoryPlan& memory);
 void check_memory(const RunPlan& plan, const MemoryPlan& memory);
 
 // The setting nearest to the plan's that fits `available` bytes: fewer sequences a pass, then
-// recomputation. As text ("batch.micro_sequences: 4"), empty where none fits.
+// recomputation, then moments in bfloat16. As text ("batch.micro_sequences: 4"), empty where none
+// fits.
 std::string setting_that_fits(const RunPlan& plan, std::size_t available);
 
 // The largest divisor of batch.sequences (and of batch.ramp_from) whose passes fit `available`

@@ -141,8 +141,9 @@ RunNeeds needs_of(const RunPlan& plan, bool measure_speed) {
   const auto local = static_cast<std::size_t>(plan.ranks.local_count);
   needs.available_bytes = available_memory(plan) / (needs.memory.on_gpu ? 1 : local);
   needs.host_available_bytes = memory::available_memory() / local;
-  const std::size_t sets = (c.weight_average.decay > 0 ? 4 : 3);
-  needs.checkpoint_bytes = sets * 4 * static_cast<std::size_t>(needs.parameters);
+  const std::size_t bytes_of_parameter =
+      (c.weight_average.decay > 0 ? 2 : 1) * sizeof(float) + 2 * bytes_of(plan.moment_dtype());
+  needs.checkpoint_bytes = bytes_of_parameter * static_cast<std::size_t>(needs.parameters);
   needs.checkpoints_kept = checkpoints_kept(c);
   needs.free_disk_bytes = free_disk(plan.directory);
   needs.steps = c.training.steps;
@@ -185,12 +186,13 @@ std::string to_text(const RunPlan& plan, const RunNeeds& needs) {
                                  number_type(plan.target()), ranks_text(plan));
   text += fmt::format(
       "model\n  {} layers, {} heads, width {}, context {}, vocabulary {}: {} parameters\n"
-      "  passes of {} sequences of {} tokens; recomputation: {}\n",
+      "  passes of {} sequences of {} tokens; recomputation: {}; moments of AdamW: {}\n",
       m.layers, m.heads, m.width, m.context_length, m.vocabulary_size, needs.parameters,
       plan.micro_batch.sequences, plan.micro_batch.length,
       plan.keep() == model::Keep::kForBackward    ? "none"
       : plan.keep() == model::Keep::kWithoutCheap ? "cheap"
-                                                  : "block");
+                                                  : "block",
+      kernels::name_of(plan.moment_dtype()));
   text += memory_text(needs, plan.ranks.count);
   text += fmt::format("disk\n  {} a checkpoint, up to {} kept: {}; {} free\n",
                       readable_bytes(needs.checkpoint_bytes), needs.checkpoints_kept,

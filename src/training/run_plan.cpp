@@ -23,8 +23,8 @@ void refuse_what_is_absent(const RunPlan& plan) {
   const auto refuse = [](const std::string& setting, const std::string& cure) {
     throw UsageError(fmt::format("this version of Ovid has no {}: {}", setting, cure));
   };
-  if (plan.config().distributed.zero_stage > 1)
-    refuse("ZeRO stages 2 and 3", "use distributed.zero_stage: 1");
+  if (plan.config().distributed.zero_stage > 2)
+    refuse("ZeRO stage 3", "use distributed.zero_stage: 2");
   if (plan.canonical() && plan.target().kind == kernels::DeviceKind::kCuda)
     refuse("canonical reduction on a GPU", "use distributed.reduction: fast, or device.kind: cpu");
 }

@@ -40,6 +40,12 @@ model::ParameterStorage on_device_of(const RunPlan& plan, model::ParameterStorag
   return storage;
 }
 
+std::optional<model::ParameterSet> whole_gradients(const RunPlan& plan) {
+  if (plan.shards_gradients()) return std::nullopt;
+  return std::optional<model::ParameterSet>(std::in_place, plan.model, "gradients",
+                                            on_device_of(plan, plan.gradient_storage()));
+}
+
 std::size_t scratch_bytes(const RunPlan& plan) {
   const model::ParameterStorage gradients = plan.gradient_storage();
   return std::max(
@@ -47,12 +53,14 @@ std::size_t scratch_bytes(const RunPlan& plan) {
       optimizer::AdamWOptimizer::measure_scratch(plan.model, plan.target(), gradients));
 }
 
-optimizer::AdamWSettings optimizer_settings(const config::OptimizerSection& o) {
+optimizer::AdamWSettings optimizer_settings(const RunPlan& plan) {
+  const config::OptimizerSection& o = plan.config().optimizer;
   return {.beta1 = o.beta1,
           .beta2 = o.beta2,
           .epsilon = o.epsilon,
           .weight_decay = o.weight_decay,
-          .gradient_clip = o.gradient_clip};
+          .gradient_clip = o.gradient_clip,
+          .moments = plan.moment_dtype()};
 }
 
 optimizer::ScheduleKind schedule_kind(config::ScheduleKind kind) {
@@ -91,9 +99,8 @@ TrainingStep::TrainingStep(const RunPlan& plan, distributed::Communicator* commu
       execution_(plan.target().device, plan.target().threads, scratch_bytes(plan)),
       weights_(plan.model, "weights", {.device = plan.target().device, .shards = plan.shards()}),
       rounded_(set_where(plan.rounds_weights(), plan, "weights for products", plan.target().dtype)),
-      gradients_(plan.model, "gradients", on_device_of(plan, plan.gradient_storage())),
-      optimizer_(plan.model, optimizer_settings(plan.config().optimizer), plan.target().device,
-                 moment_sharding(plan)),
+      gradients_(whole_gradients(plan)),
+      optimizer_(plan.model, optimizer_settings(plan), plan.target().device, moment_sharding(plan)),
       average_(set_where(plan.averages_weights(), plan, "average of the weights",
                          kernels::DType::kFloat32)),
       rounded_average_(set_where(plan.averages_weights() && plan.rounds_weights(), plan,
@@ -109,15 +116,19 @@ TrainingStep::TrainingStep(const RunPlan& plan, distributed::Communicator* commu
   using Result = GradientExchange::Result;
   const Result result = plan.shards_moments() ? Result::kOwnPart : Result::kEverywhere;
   if (plan.canonical()) {
-    canonical_.emplace(communicator_, plan.model, optimizer_.layout(), gradients_, result,
+    canonical_.emplace(communicator_, plan.model, optimizer_.layout(), *gradients_, result,
                        plan.config().batch.sequences);
+  } else if (plan.shards_gradients()) {
+    sharded_gradients_.emplace(communicator_, plan.model, optimizer_.layout(),
+                               on_device_of(plan, plan.gradient_storage()));
   } else if (communicator_.count() > 1) {
-    exchange_.emplace(communicator_, optimizer_.layout(), gradients_, result);
+    exchange_.emplace(communicator_, optimizer_.layout(), *gradients_, result);
   }
 }
 
 void TrainingStep::enqueue_pass(const data::TokenBatch& batch, std::int64_t first,
-                                std::int64_t first_sequence, const model::ParameterSet& gradients,
+                                std::int64_t first_sequence,
+                                const model::ModelParameters<model::View>& gradients,
                                 kernels::GradientMode mode, float scale) {
   kernels::ExecutionContext& ctx = context();
   const model::BatchShape shape = plan_.micro_batch;
@@ -131,9 +142,15 @@ void TrainingStep::enqueue_pass(const data::TokenBatch& batch, std::int64_t firs
                                    .pass = static_cast<std::uint64_t>(first_sequence + first)},
       .losses = feed_.losses(first, shape)};
   model::ModelBackward backward{
-      .pass = pass, .gradients = gradients.views(), .d = activation_gradients_, .mode = mode};
+      .pass = pass, .gradients = gradients, .d = activation_gradients_, .mode = mode};
   if (exchange_ && first + shape.sequences >= batch.count) {
     backward.on_gradient_ready = [this](std::int64_t block) { exchange_->note_ready(block); };
+  }
+  if (sharded_gradients_) {
+    backward.on_gradient_needed = [&](std::size_t group) {
+      sharded_gradients_->note_needed(ctx, group);
+    };
+    backward.on_gradient_ready = [&](std::int64_t block) { sharded_gradients_->note_ready(block); };
   }
   model::model_forward_backward(ctx, backward, feed_.targets(first, shape), scale);
 }
@@ -146,26 +163,42 @@ void TrainingStep::enqueue_gradients(const data::TokenBatch& batch, const Global
   const int threads = context().threads();
   feed_.begin(batch);
   if (canonical_) canonical_->begin(whole.sequences);
-  if (batch.count == 0) {
-    for (const model::View& run : gradients_.runs()) set_zero(context(), {.out = run});
+  if (sharded_gradients_) sharded_gradients_->begin_step();
+  if (batch.count == 0 && gradients_) {
+    for (const model::View& run : gradients_->runs()) set_zero(context(), {.out = run});
     if (exchange_) exchange_->note_all_ready();
   }
   const Stopwatch stopwatch;
   for (std::int64_t first = 0; first < batch.count; first += plan_.micro_batch.sequences) {
     using kernels::GradientMode;
     if (canonical_) {
-      enqueue_pass(batch, first, first_sequence, canonical_->next(share.first + first),
+      enqueue_pass(batch, first, first_sequence, canonical_->next(share.first + first).views(),
                    GradientMode::kOverwrite, scale);
       canonical_->add(threads);
       continue;
     }
-    enqueue_pass(batch, first, first_sequence, gradients_,
+    if (sharded_gradients_) {
+      enqueue_pass(batch, first, first_sequence, sharded_gradients_->views(),
+                   sharded_gradients_->begin_pass(), scale);
+      continue;
+    }
+    enqueue_pass(batch, first, first_sequence, gradients_->views(),
                  first == 0 ? GradientMode::kOverwrite : GradientMode::kAccumulate, scale);
   }
   own_seconds_ = context().device() == nullptr ? stopwatch.seconds() : 0.0;
   feed_.end();
   if (canonical_) canonical_->finish(threads);
   if (exchange_) exchange_->finish();
+  if (sharded_gradients_) finish_sharded(batch.count, whole.sequences);
+}
+
+void TrainingStep::finish_sharded(std::int64_t own, std::int64_t sequences) {
+  const std::int64_t unit = plan_.micro_batch.sequences;
+  const std::int64_t ranks = communicator_.count();
+  const auto passes = [&](std::int64_t count) { return (count + unit - 1) / unit; };
+  for (std::int64_t i = passes(own); i < passes((sequences + ranks - 1) / ranks); ++i)
+    sharded_gradients_->pass_without_sequences(context());
+  sharded_gradients_->finish();
 }
 
 // Of the whole batch: each sequence's own, added in the order of the batch where ranks share it.
@@ -191,11 +224,15 @@ double TrainingStep::sum_of_losses(const data::TokenBatch& batch, const GlobalBa
 void TrainingStep::measure_gradients(float unscale) {
   const memory::TimelineRange range(context().device(), "gradient norm");
   if (!sums_over_sequences()) {
-    optimizer_.measure_gradients(context(), gradients_, unscale);
+    optimizer_.measure_gradients(context(), *gradients_, unscale);
     return;
   }
+  const model::ShardLayout& layout = optimizer_.layout();
   const double sum =
-      granule_sum_of_squares(context(), communicator_, optimizer_.layout(), gradients_);
+      sharded_gradients_
+          ? granule_sum_of_squares(context(), communicator_, layout, sharded_gradients_->parts())
+          : granule_sum_of_squares(context(), communicator_, layout,
+                                   own_parts(layout, *gradients_, communicator_.rank()));
   optimizer_.adopt_sum_of_squares(context(), sum, unscale);
 }
 
@@ -271,12 +308,10 @@ StepReport TrainingStep::report_of(const data::TokenBatch& batch, const GlobalBa
 void TrainingStep::update(StepReport& report, std::int64_t step) {
   const Stopwatch stopwatch;
   const memory::TimelineRange range(context().device(), "update");
-  optimizer_.update(context(), {.weights = weights_,
-                                .rounded = rounded_ ? &*rounded_ : nullptr,
-                                .gradients = gradients_,
-                                .learning_rate = report.learning_rate,
-                                .step = step + 1,
-                                .seed = plan_.config().run.seed});
+  optimizer::AdamWUpdate operands = update_operands();
+  operands.learning_rate = report.learning_rate;
+  operands.step = step + 1;
+  optimizer_.update(context(), operands);
   gather_updated();
   if (average_) {
     const double t = static_cast<double>(step);
@@ -286,6 +321,15 @@ void TrainingStep::update(StepReport& report, std::int64_t step) {
                                       .decay = static_cast<float>(decay)});
   }
   report.seconds += stopwatch.seconds();
+}
+
+optimizer::AdamWUpdate TrainingStep::update_operands() {
+  optimizer::AdamWUpdate operands{.weights = weights_,
+                                  .rounded = rounded_ ? &*rounded_ : nullptr,
+                                  .seed = plan_.config().run.seed};
+  if (gradients_) operands.gradients = &*gradients_;
+  if (sharded_gradients_) operands.gradient_parts = sharded_gradients_->parts();
+  return operands;
 }
 
 void TrainingStep::gather_updated() {
@@ -307,11 +351,9 @@ StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_s
 
 void TrainingStep::adopt_weights(std::int64_t steps) {
   if (!rounded_) return;
-  optimizer_.round_weights(context(), {.weights = weights_,
-                                       .rounded = &*rounded_,
-                                       .gradients = gradients_,
-                                       .step = steps,
-                                       .seed = plan_.config().run.seed});
+  optimizer::AdamWUpdate operands = update_operands();
+  operands.step = steps;
+  optimizer_.round_weights(context(), operands);
   if (plan_.shards_moments()) {
     gather_parts(communicator_, optimizer_.layout(), *rounded_);
   }

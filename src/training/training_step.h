@@ -17,6 +17,7 @@
 #include "src/training/gradient_exchange.h"
 #include "src/training/loss_scale.h"
 #include "src/training/run_plan.h"
+#include "src/training/sharded_gradients.h"
 
 namespace ovid::training {
 
@@ -83,6 +84,9 @@ class TrainingStep {
 
   kernels::ExecutionContext& context() { return execution_.context(); }
   model::ParameterSet& weights() { return weights_; }  // float32, what checkpoints hold
+  // Of the last compute_gradients(), before clipping; over all ranks, or this rank's part of them.
+  // Not where a rank keeps nothing but its part (RunPlan::shards_gradients).
+  const model::ParameterSet& gradients() const { return gradients_.value(); }
   // What the model is computed from: in the plan's number type.
   const model::ParameterSet& compute_weights() const { return rounded_ ? *rounded_ : weights_; }
   optimizer::AdamWOptimizer& optimizer() { return optimizer_; }
@@ -100,13 +104,17 @@ class TrainingStep {
 
   void enqueue_gradients(const data::TokenBatch& batch, const GlobalBatch& whole, float scale);
   void enqueue_pass(const data::TokenBatch& batch, std::int64_t first, std::int64_t first_sequence,
-                    const model::ParameterSet& gradients, kernels::GradientMode mode, float scale);
+                    const model::ModelParameters<model::View>& gradients,
+                    kernels::GradientMode mode, float scale);
   // Gradients, norm and judgement, up to where the host would wait.
   void enqueue_step(const data::TokenBatch& batch, const GlobalBatch& whole);
   // Once these are done.
   StepReport report_of(const data::TokenBatch& batch, const GlobalBatch& whole, std::int64_t step);
   double sum_of_losses(const data::TokenBatch& batch, const GlobalBatch& whole);
   void measure_gradients(float unscale);
+  // Of a step in which this rank has `own` of the batch's `sequences`: all ranks reduce as often.
+  void finish_sharded(std::int64_t own, std::int64_t sequences);
+  optimizer::AdamWUpdate update_operands();
   void gather_updated();  // what each rank updated for all, to all
   // Whether sums go over ranks, or in canonical order.
   bool sums_over_sequences() const { return communicator_.count() > 1 || canonical_; }
@@ -117,7 +125,7 @@ class TrainingStep {
   memory::Execution execution_;
   model::ParameterSet weights_;
   std::optional<model::ParameterSet> rounded_;
-  model::ParameterSet gradients_;
+  std::optional<model::ParameterSet> gradients_;  // whole
   optimizer::AdamWOptimizer optimizer_;
   std::optional<model::ParameterSet> average_;
   std::optional<model::ParameterSet> rounded_average_;
@@ -129,7 +137,9 @@ class TrainingStep {
   LossScale loss_scale_;
   double own_seconds_ = 0;  // StepReport's, of the step that was enqueued last
   std::optional<DeviceGuard> device_guard_;
-  std::optional<GradientExchange> exchange_;  // of several ranks, but for canonical order
+  // Of several ranks, but for canonical order, one of these: of whole gradients, or of parts alone.
+  std::optional<GradientExchange> exchange_;
+  std::optional<ShardedGradients> sharded_gradients_;
   std::optional<CanonicalReduction> canonical_;
 };
 

@@ -4,6 +4,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <bit>
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -336,6 +338,50 @@ TEST_CASE("optimizer state loads from parts in any number of files, each element
         std::string::npos);
   CHECK(load({part("m@0:12", 0, 11)}).find("wanted is") != std::string::npos);
   CHECK(load({part("m@0:12x", 0, 12)}).find("belongs to no") != std::string::npos);
+}
+
+TEST_CASE("moments load into either number type: bfloat16 exactly, float32 to the nearest bfloat16",
+          "[checkpoint]") {
+  const test::TemporaryDirectory run;
+  // Ties to even, what lies beside them, the largest number, a denormal, and NaN.
+  std::vector<float> exact{
+      1.0f,      0x1.01p0f, 0x1.03p0f, 0x1.010002p0f, -0x1.03p0f, 0x1.fffffep127f,
+      0x1p-140f, NAN,       0.0f,      3e-9f};
+  const std::vector<std::uint16_t> nearest{0x3F80, 0x3F80, 0x3F82, 0x3F81, 0xBF82,
+                                           0x7F80, 0x0000, 0x7FC0, 0x0000, 0x314E};
+  std::vector<std::uint16_t> bits = nearest;
+  const auto count = static_cast<std::int64_t>(exact.size());
+  using kernels::DType;
+  const auto load = [&](const std::vector<NamedTensor>& parts, const kernels::View& into) {
+    TinyCheckpoint tiny(1, 0);
+    tiny.content().optimizer = parts;
+    const Path path = write_checkpoint(run.path(), 1, tiny.content(), {});
+    const std::vector<NamedDestination> destinations = {{"m", into}};
+    load_optimizer(path, destinations);
+    return verify(path);
+  };
+  const NamedTensor exact_first{"m@0:4", {exact.data(), DType::kFloat32, {4}}};
+  const NamedTensor exact_rest{"m@4:10", {exact.data() + 4, DType::kFloat32, {count - 4}}};
+  const NamedTensor rounded_rest{"m@4:10", {bits.data() + 4, DType::kBfloat16, {count - 4}}};
+  const NamedTensor rounded{"m", {bits.data(), DType::kBfloat16, {count}}};
+
+  std::vector<std::uint16_t> loaded(exact.size(), 0xFFFF);
+  const kernels::View into(loaded.data(), DType::kBfloat16, {count});
+  CHECK(load({exact_first, exact_rest}, into).empty());
+  CHECK(loaded == nearest);
+  loaded.assign(exact.size(), 0xFFFF);
+  CHECK(load({rounded}, into).empty());
+  CHECK(loaded == nearest);
+
+  std::vector<float> widened(exact.size(), -1.0f);
+  CHECK(load({rounded}, {widened.data(), DType::kFloat32, {count}}).empty());
+  for (std::size_t i = 0; i < widened.size(); ++i)
+    CHECK(std::bit_cast<std::uint32_t>(widened[i]) == std::uint32_t{nearest[i]} << 16);
+
+  // What verify() is for: no run writes one checkpoint in two types.
+  const std::vector<std::string> problems = load({exact_first, rounded_rest}, into);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0] == "optimizer-00000.safetensors: 'm@4:10' is BF16, wanted is F32");
 }
 
 TEST_CASE("a run has one writer at a time, and a dead one's lock is taken over", "[checkpoint]") {

@@ -4,6 +4,7 @@
 
 #include "src/distributed/single_rank_communicator.h"
 #include "src/memory/execution.h"
+#include "src/training/gradient_exchange.h"
 #include "tests/catch.h"
 #include "tests/distributed/rank_processes.h"
 
@@ -33,7 +34,8 @@ double norm_of(distributed::Communicator& communicator, const model::ParameterSe
                int threads = 1) {
   memory::Execution execution(nullptr, threads, 0);
   const model::ShardLayout layout = model::lay_out_shards(kConfig, communicator.count());
-  return granule_sum_of_squares(execution.context(), communicator, layout, gradients);
+  return granule_sum_of_squares(execution.context(), communicator, layout,
+                                own_parts(layout, gradients, communicator.rank()));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ constexpr int kSteps = 6;
 constexpr double kLearningRate = 1e-3;
 constexpr int kSequences = 24;  // of a step
 constexpr double kRounding = 1.0 / (1 << 24);
-constexpr int kZeroStages[] = {0, 1};
+constexpr int kZeroStages[] = {0, 1, 2};
 
 struct Outcome {
   std::vector<double> losses;  // training, by step; then validation
@@ -40,6 +40,7 @@ struct Way {
   int ranks = 1;
   int zero_stage = 0;
   int micro_sequences = 1;
+  std::vector<std::string> more = {};  // overrides
 };
 
 // With dropout, a mask for each sequence; and gradients that are clipped.
@@ -47,7 +48,7 @@ Outcome train(const TinyRun& run, const Way& way) {
   const std::string name =
       fmt::format("{}-{}-{}-{}", way.reduction, way.ranks, way.zero_stage, way.micro_sequences);
   INFO(name);
-  const ProcessResult result = run.train({
+  std::vector<std::string> overrides{
       "--processes",
       std::to_string(way.ranks),
       "run.name=" + name,
@@ -59,7 +60,9 @@ Outcome train(const TinyRun& run, const Way& way) {
       "optimizer.gradient_clip=0.5",
       "validation.every_steps=3",
       "validation.sequences=7",
-  });
+  };
+  overrides.insert(overrides.end(), way.more.begin(), way.more.end());
+  const ProcessResult result = run.train(overrides);
   INFO(result.errors);
   REQUIRE(result.exit_code == 0);
   Outcome outcome;
@@ -118,13 +121,34 @@ TEST_CASE("a run that goes on with other ranks and ZeRO stages ends with the unb
   };
   train_to("unbroken", 8, 1, 0);
   train_to("chain", 2, 4, 0);
-  train_to("chain", 4, 2, kZeroStages[std::size(kZeroStages) - 1]);
+  train_to("chain", 4, 2, 2);
   train_to("chain", 6, 3, 1);
   train_to("chain", 8, 1, 0);
   CHECK(losses_by_step(run.run_directory("chain")) ==
         losses_by_step(run.run_directory("unbroken")));
   CHECK(weights_and_moments(run.checkpoint(8, "chain")) ==
         weights_and_moments(run.checkpoint(8, "unbroken")));
+}
+
+TEST_CASE("with moments in bfloat16, ranks and ZeRO stages change no bit", "[distributed]") {
+  const TinyRun run(8);
+  const auto train_to = [&](const std::string& name, int steps, int ranks, int stage) {
+    const ProcessResult result = run.train(
+        {"--processes", std::to_string(ranks), "run.name=" + name, "schedule.kind=constant",
+         "schedule.warmup_steps=2", "distributed.reduction=canonical", "optimizer.state=bfloat16",
+         fmt::format("batch.sequences={}", kSequences), fmt::format("training.steps={}", steps),
+         fmt::format("distributed.zero_stage={}", stage)});
+    INFO(result.errors);
+    REQUIRE(result.exit_code == 0);
+  };
+  train_to("unbroken", 6, 1, 0);
+  train_to("chain", 2, 2, 0);
+  train_to("chain", 4, 3, 1);
+  train_to("chain", 6, 1, 0);
+  CHECK(losses_by_step(run.run_directory("chain")) ==
+        losses_by_step(run.run_directory("unbroken")));
+  CHECK(weights_and_moments(run.checkpoint(6, "chain")) ==
+        weights_and_moments(run.checkpoint(6, "unbroken")));
 }
 
 // What may differ is the order in which float32 sums over the sequences and positions of a step are
@@ -157,6 +181,30 @@ TEST_CASE("in fast order ranks and ZeRO stages differ by the rounding of sums al
       CHECK(largest <= 2 * kSteps * kLearningRate);
       CHECK(std::sqrt(difference / moved) < 1e-4);
     }
+  }
+}
+
+// The rows of five blocks take turns in three buffers; the head's gradient is first or with the
+// embeddings. Passes of 12 sequences on 2 ranks are one a step, whose sums stages 1 and 2 take in
+// one order; of more passes stage 2 adds up those before with those of the other ranks.
+TEST_CASE("with whole gradients of three blocks at a time, ZeRO 2 takes the steps of ZeRO 1",
+          "[distributed]") {
+  for (const char* head : {"model.tied_head=true", "model.tied_head=false"}) {
+    INFO(head);
+    const TinyRun run(kSteps);
+    const auto train_at = [&](int stage, int micro_sequences) {
+      return train(run, {.reduction = "fast",
+                         .ranks = 2,
+                         .zero_stage = stage,
+                         .micro_sequences = micro_sequences,
+                         .more = {"model.layers=5", head}});
+    };
+    CHECK(same_bits(train_at(2, 12), train_at(1, 12)));
+    const Outcome whole = train_at(1, 3);
+    const Outcome parts = train_at(2, 3);
+    CHECK(parts.losses[0] == whole.losses[0]);
+    CHECK(std::abs(parts.norms[0] - whole.norms[0]) <= 24 * 32 * kRounding * 8 * whole.norms[0]);
+    CHECK(parts.losses[kSteps - 1] == Approx(whole.losses[kSteps - 1]).epsilon(1e-5));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -68,6 +69,11 @@ TEST_CASE("every sequence and element is some rank's once, in every order and st
       simulate_run(tiny.plan({"distributed.zero_stage=1"}), {.ranks = ranks, .steps = 2});
   CHECK(calls(sharded, CollectiveKind::kReduceScatter) == 8);
   CHECK(calls(sharded, CollectiveKind::kAllGather) == 8);
+  // Stage 2 keeps no whole gradients from one pass, of 4 sequences at most, to the next.
+  const SimulationReport parts =
+      simulate_run(tiny.plan({"distributed.zero_stage=2"}), {.ranks = ranks, .steps = 2});
+  CHECK(calls(parts, CollectiveKind::kReduceScatter) == 8 * std::max(1, 24 / ranks / 4));
+  CHECK(calls(parts, CollectiveKind::kAllGather) == 8);
   const SimulationReport canonical =
       simulate_run(tiny.plan({"distributed.reduction=canonical"}), {.ranks = ranks, .steps = 2});
   const auto nodes = static_cast<std::int64_t>(training::nodes_of_run(24, ranks).size());

@@ -1,3 +1,4 @@
+#include "src/model/shard_layout.h"
 #include "src/training/batch_size.h"
 #include "src/training/early_stopping.h"
 #include "src/training/memory_plan.h"
@@ -109,6 +110,52 @@ TEST_CASE("the planned memory falls with fewer sequences a pass and with recompu
   CHECK(plan_memory(plan).needed() < block);
 }
 
+TEST_CASE("moments in bfloat16 take half the memory, alone and in parts", "[training]") {
+  const auto moments = [](const RunPlan& plan) {
+    for (const MemoryPlan::Part& part : plan_memory(plan).parts) {
+      if (part.name == "moments of AdamW") return static_cast<double>(part.bytes);
+    }
+    return 0.0;
+  };
+  for (const int ranks : {1, 3}) {
+    RunPlan plan = plan_of(16, 16);
+    plan.ranks.count = ranks;
+    plan.loaded.values.distributed.zero_stage = 1;
+    const double exact = moments(plan);
+    plan.loaded.values.optimizer.state = config::OptimizerState::kBfloat16;
+    CHECK(exact > 0);
+    CHECK(moments(plan) == Approx(exact / 2).epsilon(0.05));  // of small tensors' cache lines
+  }
+}
+
+TEST_CASE(
+    "with ZeRO 2 a rank's gradients are its part and a few whole rows, but in canonical order",
+    "[training]") {
+  const auto gradients = [](const RunPlan& plan) {
+    for (const MemoryPlan::Part& part : plan_memory(plan).parts) {
+      if (part.name == "gradients") return part.bytes;
+    }
+    return std::size_t{0};
+  };
+  RunPlan plan = plan_of(16, 4);
+  plan.model.layers = 24;
+  plan.ranks.count = 4;
+  plan.loaded.values.distributed.zero_stage = 1;
+  const model::ShardLayout layout = model::lay_out_shards(plan.model, 4);
+  std::int64_t rows = 0;
+  for (const auto& group : layout.groups) rows += group.padded;
+  const std::size_t whole = gradients(plan);
+  CHECK(whole == static_cast<std::size_t>(rows) * sizeof(float));
+  plan.loaded.values.distributed.zero_stage = 2;
+  // The embeddings, three blocks of 24, the end; and a quarter of all.
+  const std::int64_t kept = layout.groups.front().padded + 3 * layout.groups[1].padded +
+                            layout.groups.back().padded + layout.shard_elements();
+  CHECK(gradients(plan) == static_cast<std::size_t>(kept) * sizeof(float));
+  CHECK(gradients(plan) < whole);
+  plan.loaded.values.distributed.reduction = config::ReductionOrder::kCanonical;
+  CHECK(gradients(plan) == whole);
+}
+
 TEST_CASE("auto takes the largest pass that fits, and 1 where none does", "[training]") {
   RunPlan plan = plan_of(24, 1);
   plan.loaded.values.samples.every_steps = 0;
@@ -135,6 +182,9 @@ TEST_CASE("the cure names the one setting that fits", "[training]") {
   plan.micro_batch.sequences = 1;
   CHECK(setting_that_fits(plan, plan_memory(plan).needed() - 1) == "recompute: cheap");
   CHECK(setting_that_fits(plan, 1000).empty());
+  plan.loaded.values.recompute = config::Recompute::kBlock;
+  const std::size_t least = plan_memory(plan).needed();
+  CHECK(setting_that_fits(plan, least - 1) == "optimizer.state: bfloat16");
 }
 
 }  // namespace ovid::training
