@@ -12,6 +12,7 @@
 #include "src/memory/arena.h"
 #include "src/model/model.h"
 #include "src/tokenizer/tokenizer.h"
+#include "src/training/grown_vocabulary.h"
 #include "src/training/memory_plan.h"
 #include "src/training/parameter_files.h"
 #include "src/training/run_directory.h"
@@ -105,6 +106,11 @@ std::int64_t vocabulary_of(const RunPlan& plan,
         "tells it: set one of them");
   }
   if (configured != 0 && needed > configured) {
+    const config::RunConfig& c = plan.config();
+    if (c.initialize_from && c.model.vocabulary_size == 0 && plan.tokenizer) {
+      check_grown_tokenizer(*c.initialize_from, configured, *plan.tokenizer);
+      return needed;
+    }
     throw UsageError(fmt::format(
         "the data's tokenizer has {} entries, more than model.vocabulary_size = {}; leave "
         "model.vocabulary_size out, or encode the texts with the model's tokenizer",
@@ -250,6 +256,7 @@ RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use,
   plan.train = std::make_unique<data::TokenMixture>(c.data.train, c.data.weights);
   const auto description = data::describe_dataset_of(first_shard(*plan.train));
   plan.tokenizer = tokenizer_of(c, description);
+  if (c.initialize_from) plan.rows_to_read = plan.model.vocabulary_size;
   plan.model.vocabulary_size = vocabulary_of(plan, description);
   model::check_model_config(plan.model);
   const std::int64_t length = c.batch.length > 0 ? c.batch.length : plan.model.context_length;

@@ -21,6 +21,8 @@ struct RunPlan {
   config::LoadedConfig loaded;
   Path directory;  // run.directory / run.name
   model::ModelConfig model;
+  // Rows of the embedding in initialize_from; fewer than the model's where tokens were added.
+  std::int64_t rows_to_read = 0;
   model::BatchShape micro_batch;
   distributed::RankInfo ranks;  // which of the run's processes this is
   memory::OpenTarget compute;   // where, and in which numbers; opened unless only a plan is wanted

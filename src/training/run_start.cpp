@@ -5,6 +5,8 @@
 #include "src/core/error.h"
 #include "src/core/file.h"
 #include "src/core/log.h"
+#include "src/tokenizer/control_words.h"
+#include "src/training/data_passport.h"
 #include "src/training/plan_report.h"
 
 namespace ovid::training {
@@ -40,9 +42,14 @@ void open_run_directory(const RunPlan& plan, const MemoryPlan& memory,
   make_directories(directory.samples());
   replace_file(directory.config(), plan.loaded.resolved_yaml);
   replace_file(directory.environment(), environment_json(plan));
+  copy_data_passports(plan, directory.root);
   if (plan.config().batch.micro_sequences == 0 && !plan.canonical())
     write_choices(directory, {.micro_sequences = plan.micro_batch.sequences});
-  if (tokenizer != nullptr) tokenizer->save(directory.tokenizer());
+  if (tokenizer != nullptr) {
+    tokenizer->save(directory.tokenizer());
+    const auto control = tokenizer::load_control_words(plan.tokenizer.value());
+    if (control) save_control_words(*control, directory.tokenizer());
+  }
   for (const std::string& line : describe_run(plan, memory)) log::info(line);
 }
 

@@ -5,6 +5,8 @@
 #include "kernels/common/errors.h"
 #include "kernels/cuda/device.h"
 #include "src/core/log.h"
+#include "src/training/data_passport.h"
+#include "src/training/grown_vocabulary.h"
 #include "src/training/parameter_files.h"
 #include "src/training/run_directory.h"
 
@@ -64,8 +66,17 @@ void start_tensors(const RunPlan& plan, TrainingStep& step) {
   const config::RunConfig& c = plan.config();
   model::initialise(step.weights(), plan.model, c.run.seed);
   if (c.initialize_from) {
-    checkpoint::read_parameters(*c.initialize_from, named_destinations(step.weights()));
     log::info(fmt::format("starting from the weights of {}", *c.initialize_from));
+    const std::int64_t added = plan.model.vocabulary_size - plan.rows_to_read;
+    if (added == 0) {
+      checkpoint::read_parameters(*c.initialize_from, named_destinations(step.weights()));
+    } else {
+      read_grown(*c.initialize_from, plan.rows_to_read, step.weights());
+      log::info(fmt::format(
+          "the embedding grows from {} to {} rows, for {} added tokens; a new row is the mean of "
+          "the old ones plus GPT-2's random numbers",
+          plan.rows_to_read, plan.model.vocabulary_size, added));
+    }
   }
   step.adopt_weights(0);
   if (step.average() != nullptr) step.average()->copy_from(step.weights());
@@ -93,6 +104,7 @@ checkpoint::CheckpointContent content_of(const RunPlan& plan, TrainingStep& step
   if (step.average() != nullptr) content.average = named_tensors(*step.average());
   content.texts = {{"config.yaml", plan.loaded.resolved_yaml},
                    {"environment.json", environment_json(plan)}};
+  content.texts.merge(data_passport_texts(plan, plan.directory));
   if (plan.target().device != nullptr) {
     content.texts[kProductChoices] = plan.target().device->product_choices();
   }
