@@ -1,20 +1,14 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <atomic>
-#include <deque>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "data_tools/commands.h"
 #include "data_tools/interruption.h"
-#include "data_tools/output_folder.h"
 #include "data_tools/progress.h"
-#include "data_tools/review_counts.h"
-#include "data_tools/review_parser.h"
-#include "data_tools/review_spool.h"
-#include "data_tools/text_set.h"
+#include "data_tools/review_reader.h"
+#include "data_tools/review_writer.h"
+#include "data_tools/work_record.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/version.h"
@@ -25,47 +19,19 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::size_t kMostCategories = 1000;
-constexpr int kStarWords = 5;
-
-// The category of each file, from --category NAME and --category FILE=NAME.
-class NamedCategories {
- public:
-  explicit NamedCategories(const std::vector<std::string>& options) {
-    for (const std::string& option : options) {
-      const std::size_t equals = option.find('=');
-      const std::string file = equals == std::string::npos ? "" : option.substr(0, equals);
-      const auto name =
-          clean_category(equals == std::string::npos ? option : option.substr(equals + 1));
-      if (!name) {
-        throw UsageError(fmt::format(
-            "--category {}: a name has 1 to 64 bytes and none of < > |; give NAME, or FILE=NAME",
-            option));
-      }
-      if (!by_file_.insert_or_assign(file, *name).second) {
-        throw UsageError(fmt::format("--category names {} twice", file.empty() ? "all" : file));
-      }
-    }
-  }
-
-  // Empty where none was named.
-  std::string of(const std::string& message_name) const {
-    for (const auto& [file, name] : by_file_) {
-      // "folder/file.json.gz: file.json" is of file.json.gz as well as of file.json.
-      const std::size_t found = file.empty() ? std::string::npos : message_name.find(file);
-      if (found == std::string::npos) continue;
-      const char before = found == 0 ? '/' : message_name[found - 1];
-      const std::size_t end = found + file.size();
-      const bool whole = end == message_name.size() || message_name[end] == ':';
-      if (whole && (before == '/' || before == ' ')) return name;
-    }
-    const auto all = by_file_.find("");
-    return all == by_file_.end() ? std::string() : all->second;
-  }
-
- private:
-  std::map<std::string, std::string> by_file_;  // "": of all others
-};
+// What decides the result beside the inputs; the keys are the flags, for messages.
+std::string settings_of(const AmazonReviewsOptions& options, std::uint64_t tokenizer) {
+  const ordered_json settings{{"command", "amazon-reviews"},
+                              {"--tokenizer", fmt::format("{:016x}", tokenizer)},
+                              {"--control", name_of(options.control)},
+                              {"--category", options.categories},
+                              {"--balance", options.balance_stars ? "stars" : "none"},
+                              {"--validation-fraction", options.split.validation},
+                              {"--test-fraction", options.split.test},
+                              {"--seed", options.split.seed},
+                              {"--shard-tokens", options.shard_tokens}};
+  return settings.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
 
 // One run of the command, from its inputs to the complete working folder.
 class ReviewJob {
@@ -74,164 +40,79 @@ class ReviewJob {
       : options_(options),
         folder_(folder),
         tokenizer_(load_shard_tokenizer(options.tokenizer)),
-        named_(options.categories),
-        bad_lines_(options.most_bad_lines),
-        parser_(bad_lines_),
-        spool_(folder) {}
+        files_(list_inputs(options.inputs)),
+        record_(folder, settings_of(options, tokenizer_.fingerprint()), files_),
+        earlier_(begin()),
+        spool_(folder, earlier_ ? earlier_->spool_bytes : 0),
+        reader_(options, files_, spool_),
+        pool_(threads_for(options.threads)) {}
 
   void run() {
-    read();
-    if (distinct_.total() == 0) {
-      throw DataError(fmt::format("no review is left of {}; nothing was written: check --input",
-                                  read_.total()));
+    resume();
+    try {
+      work();
+    } catch (const Interrupted&) {
+      record();
+      throw;
     }
-    write();
-    log::info(progress_.summary(now()));
-    control_->save_tokenizer(folder_ / "tokenizer");
+    writer_->finish();
+    log::info(progress_->summary(now()));
+    writer_->control().save_tokenizer(folder_ / "tokenizer");
     replace_file(folder_ / "dataset.json", describe().dump(2) + "\n");
+    WorkRecord::remove_files(folder_);  // before what it needs
+    ReviewSpool::remove_file(folder_);
   }
 
  private:
-  void read() {
-    const std::vector<InputFile> files = list_inputs(options_.inputs);
+  std::optional<ReviewProgress> begin() {
+    const auto json = record_.begin();
+    return json ? std::optional(review_progress_from(*json)) : std::nullopt;
+  }
+
+  void resume() {
     bool known = true;
-    for (const InputFile& file : files) {
+    for (const InputFile& file : files_) {
       total_bytes_ += file.bytes;
       known = known && file.is_regular;
     }
     if (!known) total_bytes_ = 0;
-    for_each_record_file(files, bytes_read_,
-                         [&](const std::string& name, const std::string&, PeekedSource& content) {
-                           const std::string category = named_.of(name);
-                           parser_.parse_file(name, content,
-                                              [&](Review&& review, std::int64_t line) {
-                                                if (review.category.empty())
-                                                  review.category = category;
-                                                take(std::move(review), name, line);
-                                                progress_.update(now());
-                                              });
-                         });
+    if (earlier_) {
+      reader_.restore(*earlier_);
+      log::info(fmt::format("going on behind {} reviews", reader_.read().total()));
+    }
+    progress_.emplace(now());
   }
 
-  void take(Review&& review, const std::string& name, std::int64_t line) {
-    if (review.category.empty()) {
-      throw UsageError(fmt::format(
-          "{}:{} does not say its category; name it with --category NAME, or --category FILE=NAME "
-          "for one file of several",
-          name, line));
+  void work() {
+    const auto taken = [&](std::size_t bytes) {
+      since_record_ += bytes;
+      if (since_record_ >= options_.journal_bytes) record();
+      progress_->update(now());
+    };
+    reader_.run(pool_, taken);
+    // Worth the time on the disk only where there is much to lose.
+    if (record_.has_record()) record();
+    if (reader_.distinct().total() == 0) {
+      throw DataError(fmt::format("no review is left of {}; nothing was written: check --input",
+                                  reader_.read().total()));
     }
-    auto category = clean_category(review.category);
-    if (!category) {
-      bad_lines_.add(name, line, "a category that is longer than 64 bytes or has one of < > |");
-      return;
-    }
-    review.category = std::move(*category);
-    review.headline = clean_review_line(review.headline);
-    review.body = clean_review_text(review.body);
-    read_.add(review.stars, review.category);
-    if (is_empty_review(review)) return;
-    with_text_.add(review.stars, review.category);
-    // Each text stays once, so it is of one product, and that is in one part: no text is in two.
-    if (!texts_.insert(repeated_text_key(review))) return;
-    distinct_.add(review.stars, review.category);
-    const Part part = part_of_key(review.product, options_.split);
-    parts_[static_cast<std::size_t>(part)].add(review.stars, review.category);
-    bytes_ += review.headline.size() + review.body.size();
-    spool_.add({.stars = review.stars,
-                .part = part,
-                .category = number_of(review.category, name, line),
-                .headline = review.headline,
-                .body = review.body});
+    writer_.emplace(options_, folder_, tokenizer_, reader_);
+    if (earlier_ && earlier_->writing) writer_->restore(*earlier_->writing);
+    writer_->run(spool_, pool_, taken);
   }
 
-  std::uint32_t number_of(const std::string& category, const std::string& name, std::int64_t line) {
-    const auto [found, is_new] =
-        numbers_.try_emplace(category, static_cast<std::uint32_t>(numbers_.size()));
-    if (numbers_.size() > kMostCategories) {
-      throw DataError(
-          fmt::format("{}:{}: more than {} categories; is the column product_category the right "
-                      "one?",
-                      name, line, kMostCategories));
+  void record() {
+    ReviewProgress progress;
+    reader_.save(progress);
+    if (writer_) {
+      progress.writing = writer_->save();
+    } else if (earlier_ && earlier_->writing) {
+      return;  // not yet where the earlier process was
     }
-    if (is_new) names_.push_back(category);
-    return found->second;
-  }
-
-  void write() {
-    std::vector<std::string> words;
-    for (int stars = 1; stars <= kStarWords; ++stars) words.push_back(stars_word(stars));
-    std::vector<std::size_t> word_of(names_.size());  // of a category's number
-    for (const auto& [category, number] : numbers_) {
-      word_of[number] = words.size();
-      words.push_back(category_word(category));
-    }
-    control_.emplace(tokenizer_, options_.control, std::move(words));
-    std::optional<BalancedStars> balance;
-    if (options_.balance_stars) balance.emplace(parts_.front(), options_.split.seed);
-    for (std::size_t i = 0; i < kPartNames.size(); ++i) {
-      outputs_.emplace_back(folder_, kPartNames[i], options_.shard_tokens, i > 0);
-    }
-    spool_.for_each([&](const KeptReview& review) {
-      check_interruption();
-      if (balance && review.part == Part::kTrain && !balance->take(review.stars)) return;
-      write_review(review, word_of[review.category]);
-      progress_.update(now());
-    });
-    for (std::size_t i = 0; i < outputs_.size(); ++i) finish(i);
-  }
-
-  void write_review(const KeptReview& review, std::size_t category_word_index) {
-    Output& output = outputs_[static_cast<std::size_t>(review.part)];
-    const std::string& category = names_[review.category];
-    tokens_.assign(1, static_cast<std::uint16_t>(tokenizer_.end_of_text()));
-    const Review text{.stars = review.stars,
-                      .category = category,
-                      .product = {},
-                      .headline = std::string(review.headline),
-                      .body = std::string(review.body)};
-    append_document(static_cast<std::size_t>(review.stars) - 1, category_word_index,
-                    review_document(text));
-    output.writer.append(tokens_);
-    output.counts.add(review.stars, category);
-    tokens_written_ += static_cast<std::int64_t>(tokens_.size());
-    if (!output.reviews) return;
-    const ordered_json row{{"stars", review.stars},
-                           {"category", category},
-                           {"headline", text.headline},
-                           {"text", text.body}};
-    output.reviews->write(row.dump() + "\n");
-  }
-
-  // As text the control words are parted by a space, and all is encoded at once, as a prompt will
-  // be: the tokens of parts are not those of the whole. Added tokens need no space.
-  void append_document(std::size_t stars_index, std::size_t category_index,
-                       const std::string& document) {
-    if (control_->kind() == ControlKind::kText) {
-      const std::vector<std::string>& words = control_->words();
-      append_text(tokenizer_, words[stars_index] + " " + words[category_index] + document, cache_,
-                  tokens_);
-      return;
-    }
-    tokens_.push_back(control_->tokens_of(stars_index).front());
-    tokens_.push_back(control_->tokens_of(category_index).front());
-    append_text(tokenizer_, document, cache_, tokens_);
-  }
-
-  void finish(std::size_t i) {
-    Output& output = outputs_[i];
-    const double fraction = i == 1 ? options_.split.validation : options_.split.test;
-    if (output.counts.total() == 0 && (i == 0 || fraction > 0)) {
-      throw DataError(
-          fmt::format("{} distinct reviews are of too few products: the {} part would be empty; "
-                      "give more reviews, another --seed, or set the fraction to 0",
-                      distinct_.total(), kPartNames[i]));
-    }
-    output.tokens = output.writer.total_tokens();
-    output.shards = output.writer.finish();
-    if (!output.reviews) return;
-    output.reviews->sync();
-    output.reviews->close();
-    if (output.counts.total() == 0) std::filesystem::remove(output.reviews->path());
+    spool_.sync();
+    progress.spool_bytes = spool_.bytes();
+    record_.record(to_json(progress));
+    since_record_ = 0;
   }
 
   ordered_json describe() const {
@@ -240,26 +121,20 @@ class ReviewJob {
                    {"kind", "amazon-reviews"},
                    {"tokenizer", "tokenizer"},
                    {"tokenizer_fingerprint", fmt::format("{:016x}", tokenizer_.fingerprint())},
-                   {"vocabulary_size", control_->vocabulary_size()},
+                   {"vocabulary_size", writer_->control().vocabulary_size()},
                    {"end_of_text", tokenizer_.end_of_text()}};
-    d.update(ordered_json::parse(control_as_json(*control_)));
-    d["stages"] = {{"read", ordered_json::parse(read_.as_json())},
-                   {"with_text", ordered_json::parse(with_text_.as_json())},
-                   {"distinct", ordered_json::parse(distinct_.as_json())}};
-    const std::uint64_t chosen = outputs_.front().counts.total();
-    d["dropped"] = {{"bad_lines", bad_lines_.count()},
-                    {"empty", read_.total() - with_text_.total()},
-                    {"repeated_text", with_text_.total() - distinct_.total()},
-                    {"balance", parts_.front().total() - chosen}};
-    d["first_bad_lines"] = bad_lines_.first();
-    d["invalid_utf8_replaced"] = parser_.replaced();
-    for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      ordered_json part = ordered_json::parse(outputs_[i].counts.as_json());
-      part["documents"] = part["reviews"];
-      part["tokens"] = outputs_[i].tokens;
-      part["shards"] = ordered_json::parse(shards_as_json(outputs_[i].shards));
-      d[kPartNames[i]] = std::move(part);
-    }
+    d.update(ordered_json::parse(control_as_json(writer_->control())));
+    const std::uint64_t read = reader_.read().total(), with_text = reader_.with_text().total();
+    d["stages"] = {{"read", ordered_json::parse(reader_.read().as_json())},
+                   {"with_text", ordered_json::parse(reader_.with_text().as_json())},
+                   {"distinct", ordered_json::parse(reader_.distinct().as_json())}};
+    d["dropped"] = {{"bad_lines", reader_.bad_lines().count()},
+                    {"empty", read - with_text},
+                    {"repeated_text", with_text - reader_.distinct().total()},
+                    {"balance", reader_.parts().front().total() - writer_->training_reviews()}};
+    d["first_bad_lines"] = reader_.bad_lines().first();
+    d["invalid_utf8_replaced"] = reader_.replaced();
+    d.update(ordered_json::parse(writer_->parts_as_json()));
     d["settings"] = {{"validation_fraction", options_.split.validation},
                      {"test_fraction", options_.split.test},
                      {"split", "product"},
@@ -270,48 +145,26 @@ class ReviewJob {
   }
 
   Progress::Now now() const {
-    return {.bytes = bytes_,
-            .documents = read_.total(),
-            .tokens = tokens_written_,
-            .input_read = bytes_read_,
+    return {.bytes = reader_.text_bytes(),
+            .documents = reader_.read().total(),
+            .tokens = writer_ ? writer_->tokens() : 0,
+            .input_read = reader_.input_bytes(),
             .input_total = total_bytes_};
   }
-
-  struct Output {
-    Output(const Path& folder, const std::string& part, std::int64_t shard_tokens, bool held_out)
-        : writer({.directory = folder, .prefix = part, .max_tokens = shard_tokens}) {
-      if (held_out) reviews.emplace(folder / (part + "_reviews.jsonl"), WriteMode::kTruncate);
-    }
-    data::ShardWriter writer;
-    std::optional<OutputFile> reviews;  // the texts of held-out parts
-    ReviewCounts counts;
-    std::int64_t tokens = 0;
-    std::vector<data::WrittenShard> shards;
-  };
 
   const AmazonReviewsOptions& options_;
   Path folder_;
   tokenizer::Tokenizer tokenizer_;
-  NamedCategories named_;
-  BadLines bad_lines_;
-  ReviewParser parser_;
+  std::vector<InputFile> files_;
+  WorkRecord record_;
+  std::optional<ReviewProgress> earlier_;
   ReviewSpool spool_;
-  TextSet texts_;
-  Progress progress_;
-  std::atomic<std::uint64_t> bytes_read_{0};
+  ReviewReader reader_;
+  WorkPool pool_;
+  std::optional<ReviewWriter> writer_;
+  std::optional<Progress> progress_;
   std::uint64_t total_bytes_ = 0;
-  std::uint64_t bytes_ = 0;
-  std::int64_t tokens_written_ = 0;
-
-  std::map<std::string, std::uint32_t> numbers_;  // of categories, in order of appearance
-  std::vector<std::string> names_;                // by number
-  ReviewCounts read_, with_text_, distinct_;
-  std::array<ReviewCounts, kPartNames.size()> parts_;  // before balancing
-
-  std::optional<ControlTokens> control_;
-  std::deque<Output> outputs_;
-  std::vector<std::uint16_t> tokens_;
-  tokenizer::EncodeCache cache_;
+  std::uint64_t since_record_ = 0;
 };
 
 void report(const std::string& description, const Path& folder) {
@@ -330,11 +183,7 @@ void report(const std::string& description, const Path& folder) {
   log::info(fmt::format("left out: {} bad lines, {} empty, {} repeated texts, {} for the balance",
                         dropped["bad_lines"].dump(), dropped["empty"].dump(),
                         dropped["repeated_text"].dump(), dropped["balance"].dump()));
-  if (d["invalid_utf8_replaced"] != 0) {
-    log::warning(fmt::format("{} places were not UTF-8 and became U+FFFD",
-                             d["invalid_utf8_replaced"].dump()));
-  }
-  log::info(fmt::format("written to {}", folder.string()));
+  report_end(description, folder);
 }
 
 }  // namespace
@@ -342,8 +191,11 @@ void report(const std::string& description, const Path& folder) {
 void run_amazon_reviews(const AmazonReviewsOptions& options) {
   check_fractions(options.split);
   write_dataset(
-      options.output, options.overwrite, options.json,
-      [&](const Path& folder) { return ReviewJob(options, folder).run(); }, report);
+      {.path = options.output,
+       .overwrite = options.overwrite,
+       .restart = options.restart,
+       .json = options.json},
+      [&](const Path& folder) { ReviewJob(options, folder).run(); }, report);
 }
 
 }  // namespace ovid::data_tools

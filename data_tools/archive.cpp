@@ -225,9 +225,34 @@ std::string member_name(::archive_entry* entry, std::size_t number) {
   return name;
 }
 
+bool is_unsafe_name(const std::string& member) {
+  const std::filesystem::path path(member);
+  return path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end();
+}
+
+// What an entry is that is no file with bytes of its own; null for a file or a folder.
+const char* kind_of_no_file(::archive_entry* entry) {
+  if (::archive_entry_hardlink(entry) != nullptr) return "a hard link";
+  switch (::archive_entry_filetype(entry)) {
+    case AE_IFREG:
+    case AE_IFDIR:
+      return nullptr;
+    case AE_IFLNK:
+      return "a symbolic link";
+    case AE_IFCHR:
+    case AE_IFBLK:
+      return "a device";
+    case AE_IFIFO:
+      return "a pipe";
+    default:
+      return "no regular file";
+  }
+}
+
 }  // namespace
 
-void for_each_member(ByteSource& source, const std::string& name, const MemberVisitor& visit) {
+void for_each_member(ByteSource& source, const std::string& name, const MemberVisitor& visit,
+                     const PassedOverVisitor& passed_over) {
   PeekedSource peeked(source);
   std::optional<XzSource> xz;
   if (peeked.head() == kXzMagic) xz.emplace(peeked, name);
@@ -249,6 +274,15 @@ void for_each_member(ByteSource& source, const std::string& name, const MemberVi
     }
     const std::string member = member_name(entry, number);
     reader.set_member(member);
+    if (passed_over) {
+      const char* kind = kind_of_no_file(entry);
+      if (kind != nullptr) passed_over(member, PassedOver::kNotAFile, kind);
+      if (kind != nullptr) continue;
+      if (is_unsafe_name(member)) {
+        passed_over(member, PassedOver::kUnsafeName, "a name that leads outside");
+        continue;
+      }
+    }
     const bool hidden = std::filesystem::path(member).filename().string().starts_with('.');
     if (::archive_entry_filetype(entry) == AE_IFREG && !hidden) visit(member, content);
   }

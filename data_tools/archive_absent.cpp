@@ -6,7 +6,8 @@
 // Stands in for archive.cpp in a build without libarchive.
 namespace ovid::data_tools {
 
-void for_each_member(ByteSource&, const std::string& name, const MemberVisitor&) {
+void for_each_member(ByteSource&, const std::string& name, const MemberVisitor&,
+                     const PassedOverVisitor&) {
   throw DataError(
       fmt::format("cannot unpack {}: this ovid-data was built without libarchive; "
                   "unpack it first, or build with libarchive-dev installed",

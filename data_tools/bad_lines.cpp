@@ -21,4 +21,9 @@ void BadLines::add(std::string_view file, std::int64_t line, std::string_view re
                   count_, limit_, fmt::join(first_, "; ")));
 }
 
+void BadLines::restore(std::uint64_t count, std::vector<std::string> first) {
+  count_ = count;
+  first_ = std::move(first);
+}
+
 }  // namespace ovid::data_tools

@@ -18,6 +18,9 @@ class BadLines {
   // Counts one. Throws DataError, which names the first ones, where there are more than the limit.
   void add(std::string_view file, std::int64_t line, std::string_view reason);
 
+  // Goes on from what an earlier process counted.
+  void restore(std::uint64_t count, std::vector<std::string> first);
+
   std::uint64_t count() const { return count_; }
   // "reviews.json:12: the reason", of the first kTold.
   const std::vector<std::string>& first() const { return first_; }

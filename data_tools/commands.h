@@ -42,11 +42,15 @@ struct AmazonReviewsOptions {
   PartFractions split;
   std::uint64_t most_bad_lines = 100;
   std::int64_t shard_tokens = 100'000'000;
+  int threads = 0;  // 0: all cores of this process
   bool overwrite = false;
-  bool json = false;  // dataset.json on standard output
+  bool restart = false;                     // forget unfinished work of the same output
+  std::uint64_t journal_bytes = 256 << 20;  // of records between two records of the progress
+  bool json = false;                        // dataset.json on standard output
 };
 // Reviews to token shards of train, validation and test parts, each review behind its stars and
-// category. The output appears whole or not at all.
+// category; the same bytes for every number of threads. The output appears whole or not at all.
+// Work that was cut off is gone on with by the same command, as that of run_text.
 void run_amazon_reviews(const AmazonReviewsOptions& options);
 
 struct PersonaChatOptions {
@@ -60,11 +64,12 @@ struct PersonaChatOptions {
   std::int64_t history = -1;  // turns before a reply; -1: the whole dialogue in one document
   std::uint64_t most_bad_lines = 100;
   std::int64_t shard_tokens = 100'000'000;
+  int threads = 0;  // 0: all cores of this process
   bool overwrite = false;
   bool json = false;
 };
-// Dialogues to token shards with loss masks that count replies alone, and lists of candidates. The
-// output appears whole or not at all.
+// Dialogues to token shards with loss masks that count replies alone, and lists of candidates; the
+// same bytes for every number of threads. The output appears whole or not at all.
 void run_persona_chat(const PersonaChatOptions& options);
 
 struct CodecOptions {

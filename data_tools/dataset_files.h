@@ -38,14 +38,28 @@ void check_fractions(const PartFractions& fractions);
 // The part that everything of `key` (a product, a conversation) belongs to: a pure function.
 Part part_of_key(std::string_view key, const PartFractions& fractions);
 
-// Makes the folder `output` of a data set whole or not at all: `fill` writes everything, with
-// dataset.json, into a working folder; `report` is given the text of dataset.json once it is in
-// place, and `json` prints it on standard output. Work that is cut off leaves at most a hidden
-// folder, which the next run of the same output empties. Throws UsageError where the folder holds a
-// data set and `overwrite` is not set.
+// The threads to work with: `asked`, or all cores of this process for 0. Throws UsageError for a
+// number outside 0 to 1024.
+std::size_t threads_for(int asked);
+
+struct DatasetOutput {
+  std::string path;
+  bool overwrite = false;
+  bool restart = false;  // forget unfinished work of the same output
+  bool json = false;     // dataset.json on standard output
+};
+
+// Makes the folder of a data set whole or not at all: `fill` writes everything, with dataset.json,
+// into a working folder; `report` is given the text of dataset.json once it is in place. Work that
+// is cut off leaves a hidden folder: with a WorkRecord the next run of the same output goes on from
+// it (a signal then leaves Interrupted with progress_kept), without one it is emptied. Throws
+// UsageError where the folder holds a data set and `overwrite` is not set.
 void write_dataset(
-    const std::string& output, bool overwrite, bool json,
-    const std::function<void(const Path& folder)>& fill,
+    const DatasetOutput& output, const std::function<void(const Path& folder)>& fill,
     const std::function<void(const std::string& description, const Path& folder)>& report);
+
+// The last lines of a report on the data set whose dataset.json is `description`: places that were
+// not UTF-8, and the folder.
+void report_end(const std::string& description, const Path& folder);
 
 }  // namespace ovid::data_tools

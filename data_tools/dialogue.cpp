@@ -9,12 +9,14 @@
 #include "data_tools/byte_source.h"
 #include "data_tools/interruption.h"
 #include "src/core/error.h"
+#include "src/prompts/dialogue_prompt.h"
 #include "src/tokenizer/utf8.h"
 
 namespace ovid::data_tools {
 namespace {
 
 namespace dom = simdjson::dom;
+using prompts::clean_utterance;
 
 // A record that is wrong in itself; the message is the reason.
 struct BadDialogue : std::runtime_error {
@@ -103,22 +105,6 @@ Turn turn_of(const dom::element& element, const Dialogue& before) {
 }
 
 }  // namespace
-
-std::string clean_utterance(std::string_view text) {
-  std::string out;
-  bool space = false;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == ' ' || (c >= '\t' && c <= '\r')) {
-      space = true;
-    } else if (byte >= 0x20 && byte != 0x7F) {
-      if (space && !out.empty()) out += ' ';
-      space = false;
-      out += c;
-    }
-  }
-  return out == "__SILENCE__" || out == "__ SILENCE __" ? std::string() : out;
-}
 
 std::optional<Part> part_of_name(std::string_view name) {
   if (name.starts_with("train")) return Part::kTrain;

@@ -27,10 +27,6 @@ struct Dialogue {
   std::optional<Part> part;  // where the source says it
 };
 
-// A text on one line: runs of white space become single spaces, control characters and space at
-// either end go; the word that stands for silence (__SILENCE__) becomes empty. Pure.
-std::string clean_utterance(std::string_view text);
-
 // The part that a file's or a JSON key's name begins with: train; valid, validation, dev; test.
 std::optional<Part> part_of_name(std::string_view name);
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "data_tools/byte_source.h"
+#include "data_tools/output_folder.h"
 #include "src/core/error.h"
 
 namespace ovid::data_tools {
@@ -20,22 +21,6 @@ Path tokens_path(const Path& directory) {
 
 Path lengths_path(const Path& directory) {
   return directory / "waiting.lengths";
-}
-
-// Cuts a file back to `bytes`, and gives its path.
-Path cut_back(const Path& path, std::uint64_t bytes) {
-  if (size_of_file(path) < bytes) {
-    throw DataError(
-        fmt::format("{} has {} bytes, and {} were written before the interruption; "
-                    "begin anew with --restart",
-                    path.string(), size_of_file(path), bytes));
-  }
-  std::error_code error;
-  std::filesystem::resize_file(path, bytes, error);
-  if (error) {
-    throw ResourceError(fmt::format("cannot cut {}: {}", path.string(), error.message()));
-  }
-  return path;
 }
 
 std::uint64_t ended_documents(const DocumentSpoolState& state) {

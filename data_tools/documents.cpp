@@ -41,10 +41,8 @@ constexpr std::array kSignatures{
 };
 
 void refuse_binary(std::string_view head, const std::string& name) {
-  for (const Signature& signature : kSignatures) {
-    if (head.starts_with(signature.bytes)) {
-      throw DataError(fmt::format("{} is not text but {}", name, signature.what));
-    }
+  if (const char* what = known_binary(head)) {
+    throw DataError(fmt::format("{} is not text but {}", name, what));
   }
 }
 
@@ -129,6 +127,13 @@ class FileWalker {
 };
 
 }  // namespace
+
+const char* known_binary(std::string_view head) {
+  for (const Signature& signature : kSignatures) {
+    if (head.starts_with(signature.bytes)) return signature.what;
+  }
+  return nullptr;
+}
 
 WalkCounts& WalkCounts::operator+=(const WalkCounts& other) {
   files += other.files;

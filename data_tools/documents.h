@@ -37,6 +37,10 @@ struct WalkCounts {
 // Throws DataError where more bad lines were passed over than the options allow.
 void check_bad_lines(const InputOptions& options, const WalkCounts& counts);
 
+// What the first bytes of a file say that it is instead of text, with the cure ("an image"); null
+// where they say nothing.
+const char* known_binary(std::string_view head);
+
 // What a walk over the inputs tells of: a begin_input for each file, in it for each document one
 // begin, any number of adds, one end.
 class DocumentVisitor {

@@ -7,6 +7,7 @@
 #include "data_tools/byte_source.h"
 #include "data_tools/commands.h"
 #include "data_tools/interruption.h"
+#include "data_tools/openwebtext/arguments.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/program.h"
@@ -27,6 +28,7 @@ Examples:
   ovid-data amazon-reviews --input AMAZON_FASHION_5.json.gz --category Fashion --output reviews \
     --tokenizer gpt2/
   ovid-data persona-chat --input personachat_self_original.json --output dialogues --tokenizer gpt2/
+  ovid-data openwebtext --input openwebtext.tar.xz --output openwebtext --tokenizer gpt2/
   ovid-data inspect data/train_000000.bin
 
 TOKENIZER is a folder with vocab.json and merges.txt (or encoder.json and vocab.bpe), a .tiktoken
@@ -118,7 +120,8 @@ given again; what comes from a pipe must then come again, from its start.
 
 // The options that both sources of fine-tuning data have.
 template <typename Options>
-void add_fine_tuning_options(CLI::App& command, Options& options, PartFractions& fractions) {
+void add_fine_tuning_options(CLI::App& command, Options& options, PartFractions& fractions,
+                             const std::map<std::string, ControlKind>& kinds) {
   command
       .add_option("--input", options.inputs,
                   "Files, folders (walked in sorted order), archives, or - for standard input")
@@ -130,12 +133,9 @@ void add_fine_tuning_options(CLI::App& command, Options& options, PartFractions&
   command.add_option("--tokenizer", options.tokenizer, kTokenizerHelp)
       ->required()
       ->type_name("TOKENIZER");
-  const std::map<std::string, ControlKind> kinds{{"text", ControlKind::kText},
-                                                 {"tokens", ControlKind::kTokens}};
   command
       .add_option("--control", options.control,
-                  "Control words as text, or as tokens added behind the vocabulary (which ovid "
-                  "generate does not spell yet)")
+                  "Control words as text, or as tokens added behind the vocabulary")
       ->transform(CLI::CheckedTransformer(kinds).description(""))
       ->type_name("KIND");
   command
@@ -151,6 +151,10 @@ void add_fine_tuning_options(CLI::App& command, Options& options, PartFractions&
                   "this many end the command with exit code 3")
       ->capture_default_str();
   command.add_option("--shard-tokens", options.shard_tokens, "Most tokens of a shard")
+      ->capture_default_str();
+  command
+      .add_option("--threads", options.threads,
+                  "Threads in all; 0: as many as this process has cores. The result is the same")
       ->capture_default_str();
   command.add_flag("--overwrite", options.overwrite, "Replace a data set that --output holds");
   command.add_flag("--json", options.json, "Print dataset.json on standard output");
@@ -176,14 +180,19 @@ one JSON array, and the TSV files with product_category. A document is
   HEADLINE
   BODY
 
-where with --control tokens each <|...|> is one added token and no space parts them. <br /> becomes
+where with --control tokens each <|...|> is one added token and no space parts them, and with
+--control none the first line is empty: for a model to compare with. <br /> becomes
 a line end, &#34; and the like their characters. Reviews without a body, and all but the first of
 those with the same body (but for case, spaces and punctuation), are counted and left out. What
 remains is split by product, so no product and no text is in two parts. Held-out texts are also in
 validation_reviews.jsonl and test_reviews.jsonl. Memory: a hash of 16 bytes for each distinct text,
-21 to 43 bytes with its table, whatever the length of texts. A run that was stopped begins anew.
+21 to 43 bytes with its table, whatever the length of texts. A run that was stopped (a signal, a
+kill, a full disk) goes on where it was when the same command is given again.
 )");
-  add_fine_tuning_options(command, options, options.split);
+  add_fine_tuning_options(command, options, options.split,
+                          {{"text", ControlKind::kText},
+                           {"tokens", ControlKind::kTokens},
+                           {"none", ControlKind::kNone}});
   command
       .add_option("--category", options.categories,
                   "Category of reviews that do not say it; FILE=NAME: of those in that file")
@@ -197,6 +206,12 @@ validation_reviews.jsonl and test_reviews.jsonl. Memory: a hash of 16 bytes for 
                   "has, chosen by --seed")
       ->transform(CLI::CheckedTransformer(balances).description(""))
       ->type_name("CHOICE");
+  command.add_flag("--restart", options.restart,
+                   "Begin anew although an interrupted run left work to go on with");
+  command
+      .add_option("--journal-bytes", options.journal_bytes,
+                  "Bytes of reviews between two records of the progress")
+      ->capture_default_str();
   command.callback([&options] { run_amazon_reviews(options); });
 }
 
@@ -223,7 +238,8 @@ it. Candidates of the held-out parts are kept in candidates_validation.jsonl and
 candidates_test.jsonl. Repeated dialogues are left out (16 bytes of memory for each, 21 to 43 with
 their table). A run that was stopped begins anew.
 )");
-  add_fine_tuning_options(command, options, options.fractions);
+  add_fine_tuning_options(command, options, options.fractions,
+                          {{"text", ControlKind::kText}, {"tokens", ControlKind::kTokens}});
   using Split = PersonaChatOptions::Split;
   const std::map<std::string, Split> splits{
       {"auto", Split::kAuto}, {"source", Split::kSource}, {"dialogue", Split::kDialogue}};
@@ -254,7 +270,8 @@ A line is {"text": "..."}, or {"base64": "..."} for bytes that are not UTF-8.
   encoder.add_option("--tokenizer", encode.tokenizer, kTokenizerHelp)
       ->required()
       ->type_name("TOKENIZER");
-  encoder.add_flag("--allow-special", encode.allow_special, "Make <|endoftext|> one token");
+  encoder.add_flag("--allow-special", encode.allow_special,
+                   "Make <|endoftext|>, and each added token, one token");
   encoder.callback([&encode] { run_encode(encode); });
 
   CLI::App& decoder =
@@ -320,6 +337,7 @@ ExitCode run(int argc, char** argv) {
   TextOptions text;
   AmazonReviewsOptions amazon_reviews;
   PersonaChatOptions persona_chat;
+  openwebtext::Options openwebtext_options;
   CodecOptions encode;
   CodecOptions decode;
   TrainTokenizerOptions train_tokenizer;
@@ -327,6 +345,7 @@ ExitCode run(int argc, char** argv) {
   add_text(app, text);
   add_amazon_reviews(app, amazon_reviews);
   add_persona_chat(app, persona_chat);
+  openwebtext::add_command(app, openwebtext_options, kTokenizerHelp);
   add_codec(app, encode, decode);
   add_train_tokenizer(app, train_tokenizer);
   add_inspect(app, inspect);

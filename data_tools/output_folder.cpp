@@ -58,7 +58,11 @@ OutputFolder::OutputFolder(OutputFolderOptions options)
                     final_.string()));
   }
   const bool begun = fs::exists(working_ / options_.journal) || left_by_commit;
-  if (!begun || options_.restart) clear_working_folder();
+  if (!begun || options_.restart) {
+    clear_working_folder();
+  } else {
+    remove_temporaries();
+  }
 }
 
 void OutputFolder::refuse_to_overwrite() const {
@@ -75,6 +79,15 @@ void OutputFolder::clear_working_folder() const {
   for (const std::string& name : names_in(working_)) {
     if (name != kLock) fs::remove_all(working_ / name);
   }
+}
+
+void OutputFolder::remove_temporaries() const {
+  std::vector<Path> found;
+  for (const auto& entry : fs::recursive_directory_iterator(working_)) {
+    const bool temporary = entry.path().filename().string().find(".tmp-") != std::string::npos;
+    if (temporary && entry.is_regular_file()) found.push_back(entry.path());
+  }
+  for (const Path& path : found) fs::remove(path);
 }
 
 OutputFolder::~OutputFolder() {
@@ -110,6 +123,21 @@ void OutputFolder::commit() {
   if (fs::exists(working_ / options_.marker)) {
     rename_durably(working_ / options_.marker, final_ / options_.marker);
   }
+}
+
+Path cut_back(const Path& path, std::uint64_t bytes) {
+  if (size_of_file(path) < bytes) {
+    throw DataError(
+        fmt::format("{} has {} bytes, and {} were written before the interruption; "
+                    "begin anew with --restart",
+                    path.string(), size_of_file(path), bytes));
+  }
+  std::error_code error;
+  std::filesystem::resize_file(path, bytes, error);
+  if (error) {
+    throw ResourceError(fmt::format("cannot cut {}: {}", path.string(), error.message()));
+  }
+  return path;
 }
 
 }  // namespace ovid::data_tools

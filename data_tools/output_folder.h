@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -53,6 +54,7 @@ class OutputFolder {
  private:
   void refuse_to_overwrite() const;
   void clear_working_folder() const;
+  void remove_temporaries() const;  // of replace_file, in a process that was killed
 
   OutputFolderOptions options_;
   Path final_;
@@ -61,5 +63,9 @@ class OutputFolder {
   bool keep_ = false;
   std::optional<FileLock> lock_;
 };
+
+// Cuts a file of unfinished work back to its first `bytes` bytes, and gives its path. Throws
+// DataError where it holds less, ResourceError where it cannot be cut.
+Path cut_back(const Path& path, std::uint64_t bytes);
 
 }  // namespace ovid::data_tools

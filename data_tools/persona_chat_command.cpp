@@ -8,8 +8,9 @@
 
 #include "data_tools/commands.h"
 #include "data_tools/dialogue.h"
-#include "data_tools/dialogue_layout.h"
+#include "data_tools/dialogue_documents.h"
 #include "data_tools/interruption.h"
+#include "data_tools/ordered_batches.h"
 #include "data_tools/progress.h"
 #include "data_tools/text_set.h"
 #include "src/core/error.h"
@@ -29,10 +30,12 @@ class DialogueJob {
       : options_(options),
         folder_(folder),
         tokenizer_(load_shard_tokenizer(options.tokenizer)),
-        layout_(tokenizer_, options.control),
         bad_lines_(options.most_bad_lines),
-        parser_(bad_lines_) {
+        parser_(bad_lines_),
+        pool_(threads_for(options.threads)) {
     for (const char* part : kPartNames) outputs_.emplace_back(folder, part, options.shard_tokens);
+    for (std::size_t i = 0; i < pool_.threads(); ++i)
+      layouts_.emplace_back(tokenizer_, options.control);
   }
 
   void run() {
@@ -43,22 +46,46 @@ class DialogueJob {
       known = known && file.is_regular;
     }
     if (!known) total_bytes_ = 0;
+    OrderedBatches<Item> batches(
+        pool_, [&](std::size_t worker, Item& item) { make_documents(layouts_[worker], item); },
+        [&](Item& item) { take(item); });
     for_each_record_file(
         files, bytes_read_,
         [&](const std::string& name, const std::string& file_name, PeekedSource& content) {
           parser_.parse_file(name, file_name, content, [&](Dialogue&& dialogue) {
             check_interruption();
-            take(dialogue, name);
+            ++read_;
+            if (!dialogues_.insert(repeated_dialogue_key(dialogue))) return;
+            const Part part = part_of(dialogue, name);
+            Item item;
+            item.output = static_cast<std::size_t>(part);
+            item.number = outputs_[item.output].dialogues++;
+            item.dialogue = std::move(dialogue);
+            const std::size_t bytes = bytes_of(item.dialogue);
+            bytes_ += bytes;
+            batches.add(std::move(item), bytes);
             progress_.update(now());
           });
         });
+    batches.finish();
     for (std::size_t i = 0; i < outputs_.size(); ++i) finish(i);
     log::info(progress_.summary(now()));
-    layout_.control().save_tokenizer(folder_ / "tokenizer");
+    control().save_tokenizer(folder_ / "tokenizer");
     replace_file(folder_ / "dataset.json", describe().dump(2) + "\n");
   }
 
  private:
+  // A dialogue on its way into the part `output`.
+  struct Item {
+    std::size_t output = 0;
+    std::uint64_t number = 0;  // of the dialogue in its part
+    Dialogue dialogue;
+    // Filled by the worker:
+    std::vector<MaskedDocument> documents;
+    std::string candidates;  // rows of JSON
+    std::uint64_t candidate_lists = 0;
+    std::uint64_t replies = 0;
+  };
   struct Output {
     Output(const Path& folder, const std::string& part, std::int64_t shard_tokens)
         : writer({.directory = folder, .prefix = part, .max_tokens = shard_tokens}),
@@ -87,43 +114,51 @@ class DialogueJob {
     return part_of_key(conversation_key(dialogue), options_.fractions);
   }
 
-  void take(const Dialogue& dialogue, const std::string& name) {
-    ++read_;
-    if (!dialogues_.insert(repeated_dialogue_key(dialogue))) return;
-    Output& output = outputs_[static_cast<std::size_t>(part_of(dialogue, name))];
-    ++output.dialogues;
-    if (options_.history < 0) write(layout_.whole(dialogue), output);
+  // Of what is said and asked.
+  static std::size_t bytes_of(const Dialogue& dialogue) {
+    std::size_t bytes = 0;
+    for (const Turn& turn : dialogue.turns) bytes += turn.partner.size() + turn.reply.size();
+    return bytes;
+  }
+
+  void make_documents(DialogueDocuments& layout, Item& item) const {
+    const Dialogue& dialogue = item.dialogue;
+    if (options_.history < 0) item.documents.push_back(layout.whole(dialogue));
     for (std::size_t i = 0; i < dialogue.turns.size(); ++i) {
       const Turn& turn = dialogue.turns[i];
-      bytes_ += turn.partner.size() + turn.reply.size();
       if (turn.reply.empty()) continue;
-      ++output.replies;
-      if (options_.history >= 0) write(layout_.one_reply(dialogue, i, options_.history), output);
-      if (&output != &outputs_.front() && !turn.candidates.empty()) {
-        write_candidates(dialogue, i, output);
-      }
+      ++item.replies;
+      if (options_.history >= 0)
+        item.documents.push_back(layout.one_reply(dialogue, i, options_.history));
+      if (item.output != 0 && !turn.candidates.empty()) add_candidates(layout, i, item);
     }
   }
 
-  void write(const MaskedDocument& document, Output& output) {
-    output.writer.append(document.tokens, document.mask);
-    ++output.documents;
-    for (const std::uint8_t counts : document.mask) output.counted_tokens += counts;
-    tokens_ += static_cast<std::int64_t>(document.tokens.size());
-  }
-
-  void write_candidates(const Dialogue& dialogue, std::size_t i, Output& output) {
-    const Turn& turn = dialogue.turns[i];
+  void add_candidates(const DialogueDocuments& layout, std::size_t i, Item& item) const {
+    const Turn& turn = item.dialogue.turns[i];
     const auto gold = std::find(turn.candidates.begin(), turn.candidates.end(), turn.reply);
     const ordered_json row{
-        {"dialogue", output.dialogues - 1},
+        {"dialogue", item.number},
         {"turn", i},
-        {"context", layout_.context_text(dialogue, i, options_.history)},
-        {"context_tokens", layout_.context_tokens(dialogue, i, options_.history)},
+        {"context", layout.context_text(item.dialogue, i, options_.history)},
+        {"context_tokens", layout.context_tokens(item.dialogue, i, options_.history)},
         {"candidates", turn.candidates},
         {"gold", gold - turn.candidates.begin()}};
-    output.candidates.write(row.dump() + "\n");
-    ++output.candidate_lists;
+    item.candidates += row.dump() + "\n";
+    ++item.candidate_lists;
+  }
+
+  void take(const Item& item) {
+    Output& output = outputs_[item.output];
+    output.replies += item.replies;
+    output.candidate_lists += item.candidate_lists;
+    output.candidates.write(item.candidates);
+    for (const MaskedDocument& document : item.documents) {
+      output.writer.append(document.tokens, document.mask);
+      ++output.documents;
+      for (const std::uint8_t counts : document.mask) output.counted_tokens += counts;
+      tokens_ += static_cast<std::int64_t>(document.tokens.size());
+    }
   }
 
   void finish(std::size_t i) {
@@ -149,9 +184,9 @@ class DialogueJob {
                    {"kind", "persona-chat"},
                    {"tokenizer", "tokenizer"},
                    {"tokenizer_fingerprint", fmt::format("{:016x}", tokenizer_.fingerprint())},
-                   {"vocabulary_size", layout_.control().vocabulary_size()},
+                   {"vocabulary_size", control().vocabulary_size()},
                    {"end_of_text", tokenizer_.end_of_text()}};
-    d.update(ordered_json::parse(control_as_json(layout_.control())));
+    d.update(ordered_json::parse(control_as_json(control())));
     d["dialogues"] = read_;
     d["dropped"] = {{"bad_lines", bad_lines_.count()},
                     {"without_reply", parser_.without_reply()},
@@ -178,6 +213,8 @@ class DialogueJob {
     return d;
   }
 
+  const ControlTokens& control() const { return layouts_.front().control(); }
+
   Progress::Now now() const {
     return {.bytes = bytes_,
             .documents = read_,
@@ -189,12 +226,13 @@ class DialogueJob {
   const PersonaChatOptions& options_;
   Path folder_;
   tokenizer::Tokenizer tokenizer_;
-  DialogueLayout layout_;
   BadLines bad_lines_;
   DialogueParser parser_;
   TextSet dialogues_;
   Progress progress_;
   std::deque<Output> outputs_;
+  std::deque<DialogueDocuments> layouts_;  // of each thread
+  WorkPool pool_;
   std::atomic<std::uint64_t> bytes_read_{0};
   std::uint64_t total_bytes_ = 0;
   std::uint64_t read_ = 0;
@@ -218,11 +256,7 @@ void report(const std::string& description, const Path& folder) {
   log::info(fmt::format(
       "left out: {} repeated dialogues, {} without a reply, those of {} bad lines",
       dropped["repeated"].dump(), dropped["without_reply"].dump(), dropped["bad_lines"].dump()));
-  if (d["invalid_utf8_replaced"] != 0) {
-    log::warning(fmt::format("{} places were not UTF-8 and became U+FFFD",
-                             d["invalid_utf8_replaced"].dump()));
-  }
-  log::info(fmt::format("written to {}", folder.string()));
+  report_end(description, folder);
 }
 
 }  // namespace
@@ -236,8 +270,8 @@ void run_persona_chat(const PersonaChatOptions& options) {
                     options.history));
   }
   write_dataset(
-      options.output, options.overwrite, options.json,
-      [&](const Path& folder) { return DialogueJob(options, folder).run(); }, report);
+      {.path = options.output, .overwrite = options.overwrite, .json = options.json},
+      [&](const Path& folder) { DialogueJob(options, folder).run(); }, report);
 }
 
 }  // namespace ovid::data_tools

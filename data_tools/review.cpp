@@ -146,16 +146,4 @@ std::optional<std::string> clean_category(std::string_view name) {
   return cleaned;
 }
 
-std::string stars_word(int stars) {
-  return fmt::format("<|stars:{}|>", stars);
-}
-
-std::string category_word(const std::string& category) {
-  return fmt::format("<|category:{}|>", category);
-}
-
-std::string review_document(const Review& cleaned) {
-  return fmt::format("\n{}\n{}", cleaned.headline, cleaned.body);
-}
-
 }  // namespace ovid::data_tools

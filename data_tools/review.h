@@ -35,10 +35,4 @@ bool is_empty_review(const Review& cleaned);
 // bytes, or has one of < > |.
 std::optional<std::string> clean_category(std::string_view name);
 
-std::string stars_word(int stars);                       // "<|stars:5|>"
-std::string category_word(const std::string& category);  // "<|category:Fashion|>"
-
-// What follows the control words in a document: "\n", the headline, "\n", the body.
-std::string review_document(const Review& cleaned);
-
 }  // namespace ovid::data_tools

@@ -119,26 +119,23 @@ std::vector<std::string_view> fields_of(std::string_view line) {
   }
 }
 
-// The columns of a table, by its header line.
-struct Columns {
-  std::vector<std::string> names;
-
-  std::optional<std::size_t> find(const std::vector<std::string_view>& wanted) const {
-    for (const std::string_view name : wanted) {
-      for (std::size_t i = 0; i < names.size(); ++i) {
-        if (names[i] == name) return i;
-      }
+std::optional<std::size_t> find_column(const ReviewColumns& columns,
+                                       const std::vector<std::string_view>& wanted) {
+  for (const std::string_view name : wanted) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (columns[i] == name) return i;
     }
-    return std::nullopt;
   }
-};
+  return std::nullopt;
+}
 
-Columns columns_of(std::string_view header, const std::string& name) {
+ReviewColumns columns_of(std::string_view header, const std::string& name) {
   constexpr std::size_t kMostShown = 300;
-  Columns columns;
-  for (const std::string_view field : fields_of(header)) columns.names.emplace_back(field);
+  ReviewColumns columns;
+  for (const std::string_view field : fields_of(header)) columns.emplace_back(field);
   const Names names;
-  if (columns.find(names.stars) && columns.find(names.product) && columns.find(names.body)) {
+  if (find_column(columns, names.stars) && find_column(columns, names.product) &&
+      find_column(columns, names.body)) {
     return columns;
   }
   std::string shown;
@@ -151,13 +148,13 @@ Columns columns_of(std::string_view header, const std::string& name) {
       name, tokenizer::replace_invalid_utf8(shown).text));
 }
 
-Review review_of_row(const Columns& columns, const std::vector<std::string_view>& fields) {
-  if (fields.size() != columns.names.size()) {
+Review review_of_row(const ReviewColumns& columns, const std::vector<std::string_view>& fields) {
+  if (fields.size() != columns.size()) {
     throw BadRecord(
-        fmt::format("{} columns, and the header has {}", fields.size(), columns.names.size()));
+        fmt::format("{} columns, and the header has {}", fields.size(), columns.size()));
   }
   const auto text_of = [&](const std::vector<std::string_view>& names) -> std::string {
-    const auto column = columns.find(names);
+    const auto column = find_column(columns, names);
     return column ? std::string(fields[*column]) : std::string();
   };
   return review_of(stars_of_text(text_of(Names{}.stars)), text_of);
@@ -169,84 +166,73 @@ bool is_blank(std::string_view line) {
 
 }  // namespace
 
+void for_each_review_record(const std::string& name, PeekedSource& content,
+                            const std::function<void(ReviewRecord&&)>& visit) {
+  const char first = content.first_character();
+  if (first == '\0') return;
+  if (first == '[') {
+    for_each_json_record(content, name, 1, [&](const JsonRecord& record) {
+      visit({.text = std::string(record.text), .line = record.line, .columns = nullptr});
+    });
+    return;
+  }
+  LineReader lines(content, name);
+  std::shared_ptr<const ReviewColumns> columns;
+  if (first != '{') {
+    const auto header = lines.next();
+    if (!header) return;
+    columns = std::make_shared<const ReviewColumns>(columns_of(*header, name));
+  }
+  while (const auto line = lines.next()) {
+    check_interruption();
+    if (is_blank(*line)) continue;
+    visit({.text = std::string(*line), .line = lines.number(), .columns = columns});
+  }
+}
+
 struct ReviewParser::Json {
   dom::parser parser;
 };
 
-ReviewParser::ReviewParser(BadLines& bad_lines)
-    : bad_lines_(bad_lines), json_(std::make_unique<Json>()) {}
+ReviewParser::ReviewParser() : json_(std::make_unique<Json>()) {}
 ReviewParser::~ReviewParser() = default;
+ReviewParser::ReviewParser(ReviewParser&&) noexcept = default;
 
-std::string_view ReviewParser::repaired(std::string_view text) {
-  if (!tokenizer::find_invalid_utf8(text)) return text;
-  tokenizer::ReplacedText result = tokenizer::replace_invalid_utf8(text);
-  replaced_ += result.replacements;
-  repaired_ = std::move(result.text);
-  return repaired_;
-}
-
-void ReviewParser::parse_object(const std::string& name, std::int64_t line, std::string_view text,
-                                const Visit& visit) {
-  text = repaired(text);
-  std::optional<Review> review;
-  try {
-    const auto parsed = json_->parser.parse(text.data(), text.size());
+Review ReviewParser::parse_object(std::string_view text) {
+  const auto parsed = json_->parser.parse(text.data(), text.size());
+  if (!parsed.error()) {
     dom::object object;
-    if (!parsed.error()) {
-      if (parsed.get(object)) throw BadRecord("not an object");
-      review = review_of_json(object);
-    } else {
-      // Only what no JSON can be is worth a second look: the message should be about the JSON else.
-      const std::size_t quote = text.find_first_of("'\"", text.find('{') + 1);
-      const bool python =
-          quote != std::string_view::npos && (text[quote] == '\'' || text[quote - 1] == 'u');
-      if (!python) {
-        throw BadRecord(
-            fmt::format("not valid JSON ({})", simdjson::error_message(parsed.error())));
-      }
-      review = review_of_python(text);
-    }
+    if (parsed.get(object)) throw BadRecord("not an object");
+    return review_of_json(object);
+  }
+  // Only what no JSON can be is worth a second look: the message should be about the JSON else.
+  const std::size_t quote = text.find_first_of("'\"", text.find('{') + 1);
+  const bool python =
+      quote != std::string_view::npos && (text[quote] == '\'' || text[quote - 1] == 'u');
+  if (!python) {
+    throw BadRecord(fmt::format("not valid JSON ({})", simdjson::error_message(parsed.error())));
+  }
+  return review_of_python(text);
+}
+
+ParsedReview ReviewParser::parse(const ReviewRecord& record) {
+  ParsedReview result;
+  tokenizer::ReplacedText repaired;
+  std::string_view text = record.text;
+  if (tokenizer::find_invalid_utf8(text)) {
+    repaired = tokenizer::replace_invalid_utf8(text);
+    result.replaced = repaired.replacements;
+    text = repaired.text;
+  }
+  try {
+    result.review =
+        record.columns ? review_of_row(*record.columns, fields_of(text)) : parse_object(text);
   } catch (const BadRecord& bad) {
-    bad_lines_.add(name, line, bad.what());
+    result.reason = bad.what();
   } catch (const PythonSyntaxError& bad) {
-    bad_lines_.add(name, line, bad.what());
+    result.reason = bad.what();
   }
-  if (review) visit(std::move(*review), line);
-}
-
-void ReviewParser::parse_table(const std::string& name, PeekedSource& content, const Visit& visit) {
-  LineReader lines(content, name);
-  const auto header = lines.next();
-  if (!header) return;
-  const Columns columns = columns_of(*header, name);
-  while (const auto line = lines.next()) {
-    check_interruption();
-    if (is_blank(*line)) continue;
-    std::optional<Review> review;
-    try {
-      review = review_of_row(columns, fields_of(repaired(*line)));
-    } catch (const BadRecord& bad) {
-      bad_lines_.add(name, lines.number(), bad.what());
-    }
-    if (review) visit(std::move(*review), lines.number());
-  }
-}
-
-void ReviewParser::parse_file(const std::string& name, PeekedSource& content, const Visit& visit) {
-  const char first = content.first_character();
-  if (first == '[') {
-    for_each_json_record(content, name, 1, [&](const JsonRecord& record) {
-      parse_object(name, record.line, record.text, visit);
-    });
-  } else if (first == '{') {
-    LineReader lines(content, name);
-    while (const auto line = lines.next()) {
-      check_interruption();
-      if (!is_blank(*line)) parse_object(name, lines.number(), *line, visit);
-    }
-  } else if (first != '\0') {
-    parse_table(name, content, visit);
-  }
+  return result;
 }
 
 }  // namespace ovid::data_tools

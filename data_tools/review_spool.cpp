@@ -5,11 +5,13 @@
 #include <span>
 #include <type_traits>
 
+#include "data_tools/output_folder.h"
 #include "src/core/error.h"
 
 namespace ovid::data_tools {
 namespace {
 
+constexpr const char* kName = "waiting.reviews";
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::size_t kForgetBytes = 16 << 20;
 
@@ -24,12 +26,13 @@ static_assert(std::is_trivially_copyable_v<Header> && sizeof(Header) == 16);
 
 }  // namespace
 
-ReviewSpool::ReviewSpool(const Path& directory)
-    : file_(directory / "waiting.reviews", WriteMode::kTruncate) {}
+ReviewSpool::ReviewSpool(const Path& directory, std::uint64_t bytes)
+    : file_(bytes == 0 ? directory / kName : cut_back(directory / kName, bytes),
+            bytes == 0 ? WriteMode::kTruncate : WriteMode::kAppend),
+      bytes_(bytes) {}
 
-ReviewSpool::~ReviewSpool() {
-  std::error_code ignored;
-  std::filesystem::remove(file_.path(), ignored);
+void ReviewSpool::remove_file(const Path& directory) {
+  std::filesystem::remove(directory / kName);
 }
 
 void ReviewSpool::add(const KeptReview& review) {
@@ -40,12 +43,18 @@ void ReviewSpool::add(const KeptReview& review) {
                       .body_bytes = static_cast<std::uint32_t>(review.body.size())};
   buffer_.append(reinterpret_cast<const char*>(&header), sizeof header);
   buffer_.append(review.headline).append(review.body);
+  bytes_ += sizeof header + review.headline.size() + review.body.size();
   if (buffer_.size() >= kBufferBytes) flush();
 }
 
 void ReviewSpool::flush() {
   file_.write(buffer_);
   buffer_.clear();
+}
+
+void ReviewSpool::sync() {
+  flush();
+  file_.sync();
 }
 
 void ReviewSpool::for_each(const std::function<void(const KeptReview&)>& visit) {

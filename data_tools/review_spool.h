@@ -19,16 +19,20 @@ struct KeptReview {
   std::string_view body;
 };
 
-// Reviews that wait in a file until all categories and counts are known, so that memory does not
-// grow with them. Errors as those of OutputFile.
+// Reviews that wait in a file of the folder (waiting.reviews) until all categories and counts are
+// known, so that memory does not grow with them. Errors as those of OutputFile.
 class ReviewSpool {
  public:
-  explicit ReviewSpool(const Path& directory);
-  ~ReviewSpool();  // removes the file
+  // Goes on behind the first `bytes` bytes of what an earlier process wrote: the rest is cut off; 0
+  // begins anew. Throws DataError where the file holds less.
+  ReviewSpool(const Path& directory, std::uint64_t bytes);
   ReviewSpool(const ReviewSpool&) = delete;
   ReviewSpool& operator=(const ReviewSpool&) = delete;
+  static void remove_file(const Path& directory);
 
   void add(const KeptReview& review);
+  void sync();  // what was added is on the disk when this returns
+  std::uint64_t bytes() const { return bytes_; }
   // In the order in which they came; the texts are valid during the call.
   void for_each(const std::function<void(const KeptReview&)>& visit);
 
@@ -37,6 +41,7 @@ class ReviewSpool {
 
   OutputFile file_;
   std::string buffer_;
+  std::uint64_t bytes_ = 0;
 };
 
 }  // namespace ovid::data_tools

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
-#include "data_tools/dialogue_layout.h"
+#include "data_tools/dialogue_documents.h"
 #include "tests/catch.h"
 
 // The filters of ovid-data persona-chat and the layout of a document.
 namespace ovid::data_tools {
 namespace {
+
+using prompts::clean_utterance;
 
 const Dialogue kDialogue{
     .persona = {"i like tea."}, .turns = {{"hello", "hi .", {}}, {"tea ?", "yes", {}}}, .part = {}};
@@ -52,7 +54,7 @@ TEST_CASE("both sides of a conversation have the same key", "[data_tools]") {
 
 TEST_CASE("in a whole dialogue exactly the replies count", "[data_tools]") {
   const auto tokenizer = tokenizer::Tokenizer::load("bytes");
-  DialogueLayout layout(tokenizer, ControlKind::kText);
+  DialogueDocuments layout(tokenizer, ControlKind::kText);
   const MaskedDocument document = layout.whole(kDialogue);
   CHECK(spelled(tokenizer, document.tokens) ==
         "<|endoftext|><|persona|> i like tea.\n<|partner|> hello\n<|self|> hi .\n"
@@ -64,7 +66,7 @@ TEST_CASE("in a whole dialogue exactly the replies count", "[data_tools]") {
 
 TEST_CASE("with a history window one reply counts behind so many utterances", "[data_tools]") {
   const auto tokenizer = tokenizer::Tokenizer::load("bytes");
-  DialogueLayout layout(tokenizer, ControlKind::kText);
+  DialogueDocuments layout(tokenizer, ControlKind::kText);
   const MaskedDocument document = layout.one_reply(kDialogue, 1, 2);
   CHECK(spelled(tokenizer, document.tokens) ==
         "<|endoftext|><|persona|> i like tea.\n<|self|> hi .\n<|partner|> tea ?\n"
@@ -79,7 +81,7 @@ TEST_CASE("with a history window one reply counts behind so many utterances", "[
 
 TEST_CASE("added tokens stand behind the vocabulary, one for each control word", "[data_tools]") {
   const auto tokenizer = tokenizer::Tokenizer::load("bytes");
-  DialogueLayout layout(tokenizer, ControlKind::kTokens);
+  DialogueDocuments layout(tokenizer, ControlKind::kTokens);
   CHECK(layout.control().vocabulary_size() == 260);
   const MaskedDocument document = layout.one_reply(kDialogue, 0, 1);
   CHECK(document.tokens.at(1) == 257);

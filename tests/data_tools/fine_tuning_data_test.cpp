@@ -202,21 +202,117 @@ TEST_CASE("files that hold no reviews are refused and nothing is left", "[data_t
   CHECK(run(work, "amazon-reviews", {"--category", "c", "--test-fraction", "2"}).exit_code == 2);
 }
 
-TEST_CASE("an interrupted run leaves nothing and begins anew", "[data_tools]") {
-  const Workplace work;
-  const Strings command =
-      Strings{"amazon-reviews", "--input", "-",          "--output", work.output.string(),
-              "--tokenizer",    "bytes",   "--category", "c"} +
-      kAllForTraining;
+TEST_CASE("reviews go on after a kill to the bytes of an unbroken run", "[data_tools]") {
   std::string lines;
-  for (int i = 0; i < 3000; ++i) lines += json_review(5, "A", fmt::format("number {}", i)) + "\n";
+  for (int i = 0; i < 12000; ++i) {
+    const std::string text = fmt::format("number {} and so on, and on, and on", i % 9000);
+    lines +=
+        i % 500 == 7 ? "broken\n" : json_review(1 + i % 5, fmt::format("P{}", i % 53), text) + "\n";
+  }
+  const Strings options = {"amazon-reviews", "--input",         "-",      "--tokenizer",
+                           "bytes",          "--category",      "c",      "--balance",
+                           "stars",          "--control",       "tokens", "--shard-tokens",
+                           "60000",          "--journal-bytes", "100000"};
+  const auto to = [&](const Workplace& work, const Strings& more) {
+    return options + Strings{"--output", work.output.string()} + more;
+  };
+  const Workplace unbroken;
+  REQUIRE(run_ovid_data(to(unbroken, {"--threads", "3"}), lines).exit_code == 0);
+  const Workplace work;
+  for (const double share : {0.4, 0.8}) {
+    const auto sent = static_cast<std::size_t>(static_cast<double>(lines.size()) * share);
+    const ProgramResult killed =
+        interrupt_ovid_data(to(work, {"--threads", "1"}), lines.substr(0, sent), SIGKILL);
+    CHECK(killed.exit_code == 128 + SIGKILL);
+    CHECK_FALSE(std::filesystem::exists(work.output));
+  }
+  CHECK(std::filesystem::exists(work.folder / ".tmp-output/journal.json"));
+  // What a kill in the middle of a replacement leaves must not get into the data set.
+  replace_file(work.folder / ".tmp-output/journal.json.tmp-1", "{");
+  const ProgramResult other = run_ovid_data(to(work, {"--seed", "7"}), lines);
+  CHECK(other.exit_code == 2);
+  CHECK_THAT(other.messages, Contains("--seed was 1337, now 7") && Contains("--restart"));
+  std::string changed = lines;
+  changed[changed.find("number 1") + 7] = '7';
+  CHECK_THAT(run_ovid_data(to(work, {}), changed).messages, Contains("not what it was"));
+  const ProgramResult stopped =
+      interrupt_ovid_data(to(work, {}), lines.substr(0, lines.size() - 1000), SIGTERM);
+  CHECK(stopped.exit_code == 75);
+  CHECK_THAT(stopped.messages, Contains("the same command goes on"));
+  const ProgramResult result = run_ovid_data(to(work, {}), lines);
+  INFO(result.messages);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.messages, Contains("going on behind"));
+  CHECK((contents_of(work.output) == contents_of(unbroken.output)));
+  CHECK(entries_of(work.folder.path()) == 2);
+}
+
+TEST_CASE("reviews go on from the middle of the writing", "[data_tools]") {
+  std::string lines;
+  for (int i = 0; i < 12000; ++i)
+    lines += json_review(1 + i % 5, fmt::format("P{}", i % 53), fmt::format("number {}", i)) + "\n";
+  const Workplace work, unbroken;
+  for (const Workplace* place : {&work, &unbroken}) place->write("reviews.json", lines);
+  const Strings options{
+      "--category", "c",    "--journal-bytes", "20000", "--validation-fraction", "0.2",
+      "--balance",  "stars"};
+  REQUIRE(run(unbroken, "amazon-reviews", options).exit_code == 0);
+  // No file may be larger than 512 KiB: shards of these reviews are, the waiting reviews are not.
+  std::string command =
+      "ulimit -f 1024; exec '" + (binary_directory() / "ovid-data").string() + "'";
+  const Strings arguments =
+      Strings{"amazon-reviews", "--input", work.corpus.string(), "--output", work.output.string(),
+              "--tokenizer",    "bytes",   "--overwrite"} +
+      options;
+  for (const std::string& argument : arguments) command += " '" + argument + "'";
+  const ProgramResult cut = run_program({"sh", "-c", command});
+  INFO(cut.messages);
+  CHECK(cut.exit_code != 0);
+  const auto record = nlohmann::json::parse(read_file(work.folder / ".tmp-output/journal.json"));
+  CHECK(record.at("writing").at("reviews").get<int>() > 0);
+  const ProgramResult result = run(work, "amazon-reviews", options);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.messages, Contains("going on behind 12000 reviews"));
+  CHECK((contents_of(work.output) == contents_of(unbroken.output)));
+}
+
+TEST_CASE("a run of dialogues that was interrupted begins anew", "[data_tools]") {
+  const Workplace work;
+  const Strings command{"persona-chat", "--input", "-",       "--output", work.output.string(),
+                        "--tokenizer",  "bytes",   "--split", "dialogue"};
+  std::string lines;
+  for (int i = 0; i < 3000; ++i) lines += fmt::format("1 your persona: x\n2 a {}\tb\n", i);
   CHECK(interrupt_ovid_data(command, lines, SIGTERM).exit_code == 128 + SIGTERM);
   CHECK(entries_of(work.folder.path()) == 1);
   CHECK(interrupt_ovid_data(command, lines, SIGKILL).exit_code == 128 + SIGKILL);
   CHECK_FALSE(std::filesystem::exists(work.output));
   CHECK(run_ovid_data(command, lines).exit_code == 0);
-  CHECK(work.description()["train"]["reviews"] == 3000);
+  CHECK(work.description()["dialogues"] == 3000);
   CHECK(entries_of(work.folder.path()) == 2);
+}
+
+TEST_CASE("the number of threads does not change a data set", "[data_tools]") {
+  const Workplace work;
+  std::string reviews, dialogues;
+  for (int i = 0; i < 4000; ++i) {
+    reviews += i % 97 == 5 ? "{}\n"
+                           : json_review(1 + i % 5, fmt::format("P{}", i % 31),
+                                         fmt::format("text {} &amp; \xFF more", i % 3000)) +
+                                 "\n";
+    dialogues += fmt::format("1 your persona: x\n2 a {}\tb {}\t\tc|b {}\n", i, i, i);
+  }
+  for (const std::string command : {"amazon-reviews", "persona-chat"}) {
+    CAPTURE(command);
+    const bool is_reviews = command == "amazon-reviews";
+    const Strings options =
+        is_reviews ? Strings{"--category", "c"} : Strings{"--split", "dialogue"};
+    work.write("a.txt", is_reviews ? reviews : dialogues);
+    REQUIRE(run(work, command, options + Strings{"--threads", "1"}).exit_code == 0);
+    const auto by_one = contents_of(work.output);
+    REQUIRE(run(work, command, options + Strings{"--threads", "3"}).exit_code == 0);
+    CHECK((contents_of(work.output) == by_one));
+  }
+  CHECK(run(work, "persona-chat", {"--threads", "1025"}).exit_code == 2);
 }
 
 TEST_CASE("both layouts of a dialogue give the same shards and candidates", "[data_tools]") {

@@ -47,7 +47,6 @@ TEST_CASE("a category that would break its control word is refused", "[data_tool
   CHECK(clean_category("Home &amp; Kitchen").value() == "Home & Kitchen");
   for (const char* bad : {"", "  ", "a|b", "a>b", "<b"}) CHECK_FALSE(clean_category(bad));
   CHECK_FALSE(clean_category(std::string(65, 'a')));
-  CHECK(stars_word(5) + " " + category_word("Fashion") == "<|stars:5|> <|category:Fashion|>");
 }
 
 TEST_CASE("a Python dict is read as Python reads it", "[data_tools]") {

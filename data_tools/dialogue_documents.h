@@ -6,6 +6,7 @@
 
 #include "data_tools/control_tokens.h"
 #include "data_tools/dialogue.h"
+#include "src/prompts/dialogue_prompt.h"
 
 namespace ovid::data_tools {
 
@@ -15,16 +16,13 @@ struct MaskedDocument {
   std::vector<std::uint8_t> mask;
 };
 
-// How a dialogue stands in tokens: <|endoftext|>, then a line for each trait and each utterance,
-//   <|persona|> i like tea.
-//   <|partner|> hello , how are you ?
-//   <|self|> fine , i am having tea .
-// each a control word, a space, the text and a line end. What follows <|self|>, its line end
-// included, counts; all else is context. An utterance that is empty has no line.
-class DialogueLayout {
+// The documents of a data set: dialogues as prompts::DialogueLayout lays them out. What follows
+// <|self|>, its line end included, counts; all else is context.
+class DialogueDocuments {
  public:
-  // Keeps a reference to `tokenizer`.
-  DialogueLayout(const tokenizer::Tokenizer& tokenizer, ControlKind kind);
+  DialogueDocuments(const tokenizer::Tokenizer& tokenizer, ControlKind kind);
+  DialogueDocuments(const DialogueDocuments&) = delete;  // the layout keeps a reference
+  DialogueDocuments& operator=(const DialogueDocuments&) = delete;
 
   const ControlTokens& control() const { return control_; }
 
@@ -36,24 +34,18 @@ class DialogueLayout {
   // What stands before the reply of one turn, up to and with <|self|>, as tokens and as text
   // (without <|endoftext|>). A candidate goes on with a space, its text and a line end.
   std::vector<std::uint16_t> context_tokens(const Dialogue& dialogue, std::size_t turn,
-                                            std::int64_t history);
+                                            std::int64_t history) const;
   std::string context_text(const Dialogue& dialogue, std::size_t turn, std::int64_t history) const;
 
  private:
-  enum Word { kPersona, kPartner, kSelf };
-  struct Line {
-    Word word;
-    const std::string* text;
-  };
-  static std::vector<Line> lines_before(const Dialogue& dialogue, std::size_t turn,
-                                        std::int64_t history);
-  void begin(MaskedDocument& document) const;
-  void add_word(MaskedDocument& document, Word word) const;
-  void add_line(MaskedDocument& document, const Line& line, bool counts);
+  MaskedDocument begin() const;
+  void add_line(MaskedDocument& document, prompts::DialogueWord word, const std::string& text);
+  void add_reply(MaskedDocument& document, const std::string& reply);
 
-  const tokenizer::Tokenizer& tokenizer_;
   ControlTokens control_;
+  prompts::DialogueLayout layout_;
   tokenizer::EncodeCache cache_;
+  prompts::DialogueLayout::Tokens line_;
 };
 
 }  // namespace ovid::data_tools
