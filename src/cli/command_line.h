@@ -28,6 +28,7 @@ void add_precision_option(CLI::App& command, DeviceOptions& options);
 void add_distributed(CLI::App& app, FlightOptions& options, Command& chosen);
 
 void add_generate(CLI::App& app, GenerateOptions& options, Command& chosen);
+void add_chat(CLI::App& app, ChatOptions& options, Command& chosen);
 void add_eval(CLI::App& app, EvalOptions& options, Command& chosen);
 void add_checkpoint(CLI::App& app, CheckpointOptions& options, CheckpointPruneOptions& prune,
                     Command& chosen);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/evaluation/task.h"
 
 // The commands of `ovid`, each with its options as parsed. Data goes to standard output, messages
 // to standard error. They throw the errors of src/core/error.h.
@@ -56,10 +57,13 @@ ExitCode run_simulate(const SimulateOptions& options);
 struct GenerateOptions {
   std::string model;
   std::optional<std::string> prompt;
-  std::string prompt_ids;  // "1,2,3"
-  std::string prompts;     // a file with a prompt on each line, "-" for standard input
-  bool jsonl = false;      // the lines are JSON objects with a "prompt"
-  std::int64_t max_new_tokens = 64;
+  std::string prompt_ids;    // "1,2,3"
+  std::string prompts;       // a file with a prompt on each line, "-" for standard input
+  bool jsonl = false;        // the lines are JSON objects with a "prompt"
+  std::optional<int> stars;  // a review of so many
+  std::string category;      // of the product; empty: the only one that the model knows
+  std::string headline;      // of the review; empty: the model writes it
+  std::optional<std::int64_t> max_new_tokens;  // absent: 64, of reviews 256
   double temperature = 1.0;
   std::int64_t top_k = 0;
   double top_p = 1.0;
@@ -67,21 +71,44 @@ struct GenerateOptions {
   double repetition_penalty = 1.0;
   std::vector<std::string> stop;      // texts that end a sample
   std::optional<std::uint64_t> seed;  // absent: drawn, and printed
-  std::int64_t samples = 1;           // of each prompt
+  std::int64_t samples = 1;           // of each prompt; 0: without end
   std::int64_t batch = 0;             // samples decoded together; 0: chosen
   DeviceOptions device;
   bool json = false;
 };
 ExitCode run_generate(const GenerateOptions& options);
 
+struct ChatOptions {
+  std::string model;
+  std::string persona;          // a file with a trait on each line; empty: none
+  std::string format = "auto";  // auto | persona-chat | plain
+  std::int64_t history = -1;    // utterances that the model sees; -1: all that fit
+  std::string transcript;       // a new file for the conversation; empty: none
+  bool show_layout = false;
+  std::int64_t max_new_tokens = 64;
+  double temperature = 0.8;
+  std::int64_t top_k = 0;
+  double top_p = 0.9;
+  double min_p = 0.0;
+  double repetition_penalty = 1.0;
+  std::optional<std::uint64_t> seed;  // absent: drawn, and printed
+  DeviceOptions device;
+  bool json = false;
+};
+ExitCode run_chat(const ChatOptions& options);
+
 struct EvalOptions {
   std::string model;
   std::vector<std::string> data;
   std::int64_t length = 0;  // 0: the model's context
+  std::string task;         // empty: the loss on token shards
+  evaluation::TaskSettings settings;
+  std::vector<std::string> output;  // files for a task's report
   DeviceOptions device;
   bool json = false;
 };
 ExitCode run_eval(const EvalOptions& options);
+ExitCode run_eval_task(const EvalOptions& options);
 
 struct CheckpointOptions {
   std::string directory;

@@ -1,14 +1,15 @@
 #include <fmt/format.h>
 
-#include <cmath>
 #include <optional>
-#include <random>
 
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/cli/commands.h"
 #include "src/cli/device_options.h"
 #include "src/cli/generate_output.h"
 #include "src/cli/generate_prompts.h"
+#include "src/cli/generate_review.h"
+#include "src/cli/sampling_options.h"
+#include "src/cli/stop_request.h"
 #include "src/core/log.h"
 #include "src/generation/generator.h"
 #include "src/tokenizer/tokenizer.h"
@@ -38,9 +39,14 @@ std::optional<tokenizer::Tokenizer> load_tokenizer(const std::string& model, boo
 
 void check_input(const GenerateOptions& options) {
   const int inputs = (options.prompt ? 1 : 0) + (options.prompt_ids.empty() ? 0 : 1) +
-                     (options.prompts.empty() ? 0 : 1);
-  if (inputs != 1)
-    throw UsageError("give one of --prompt TEXT, --prompts FILE and --prompt-ids 1,2,3");
+                     (options.prompts.empty() ? 0 : 1) + (options.stars ? 1 : 0);
+  if (inputs != 1) {
+    throw UsageError(
+        "give one of --prompt TEXT, --prompts FILE, --prompt-ids 1,2,3, and --stars with "
+        "--category");
+  }
+  if (!options.stars && !(options.category.empty() && options.headline.empty()))
+    throw UsageError("--category and --headline are about a review: give --stars 1 to 5 too");
   if (options.jsonl && options.prompts.empty())
     throw UsageError("--jsonl is about the file of --prompts: give one, or leave --jsonl out");
   constexpr std::size_t kMostStops = 64;
@@ -57,31 +63,43 @@ void check_input(const GenerateOptions& options) {
   const generation::StopText refuses_lengths(options.stop);
 }
 
+generation::SamplingSettings sampling_of(const GenerateOptions& options) {
+  return {.temperature = options.temperature,
+          .top_k = options.top_k,
+          .top_p = options.top_p,
+          .min_p = options.min_p,
+          .repetition_penalty = options.repetition_penalty,
+          .seed = options.seed ? *options.seed : drawn_seed()};
+}
+
 void check_numbers(const GenerateOptions& options) {
-  const auto check = [](const char* option, auto value, auto least, auto most, const char* hint) {
+  const auto check = [](const char* option, std::int64_t value, std::int64_t least,
+                        std::int64_t most, const char* hint) {
     if (value >= least && value <= most) return;
     throw UsageError(fmt::format("{} {} is outside {} to {}{}", option, value, least, most, hint));
   };
-  check("--temperature", options.temperature, 0.0, 1e6,
-        "; 0 is greedy, 1 the model's own distribution");
-  if (!(options.top_p > 0.0 && options.top_p <= 1.0)) {
-    throw UsageError(
-        fmt::format("--top-p {} is outside (0, 1]; 1 keeps all tokens", options.top_p));
-  }
-  check("--min-p", options.min_p, 0.0, 1.0, "; 0 keeps all tokens");
-  check("--repetition-penalty", options.repetition_penalty, 0.01, 100.0,
-        "; 1 is off, 1.2 a usual value");
   constexpr std::int64_t kMany = 1'000'000;
-  check("--top-k", options.top_k, std::int64_t{0}, std::int64_t{65536}, "; 0 keeps all tokens");
-  check("--samples", options.samples, std::int64_t{1}, kMany, "");
-  check("--batch", options.batch, std::int64_t{0}, kMany, "; 0 chooses it");
-  check("--max-new-tokens", options.max_new_tokens, std::int64_t{1}, 100 * kMany, "");
+  check("--samples", options.samples, 0, kMany, "; 0 goes on without end");
+  check("--batch", options.batch, 0, kMany, "; 0 chooses it");
+  check("--max-new-tokens", options.max_new_tokens.value_or(1), 1, 100 * kMany, "");
 }
 
-std::uint64_t drawn_seed() {
-  std::random_device device;
-  return (static_cast<std::uint64_t>(device()) << 21) ^
-         device();  // below 2^53: exact in any JSON reader
+std::vector<Prompt> prompts_of(const GenerateOptions& options,
+                               const tokenizer::Tokenizer* tokenizer) {
+  if (options.stars)
+    return {review_prompt(options, *tokenizer, *training::find_tokenizer(options.model))};
+  std::vector<Prompt> prompts = read_prompts(options, tokenizer);
+  if (options.samples == 0 && prompts.size() > 1) {
+    throw UsageError(
+        fmt::format("--samples 0 goes on with one prompt without end, but there are {}; give one",
+                    prompts.size()));
+  }
+  return prompts;
+}
+
+std::int64_t most_new_tokens(const GenerateOptions& options) {
+  constexpr std::int64_t kUsual = 64, kOfReview = 256;
+  return options.max_new_tokens.value_or(options.stars ? kOfReview : kUsual);
 }
 
 }  // namespace
@@ -89,38 +107,37 @@ std::uint64_t drawn_seed() {
 ExitCode run_generate(const GenerateOptions& options) {
   check_input(options);
   check_numbers(options);
+  const generation::SamplingSettings sampling = sampling_of(options);
+  check_sampling(sampling);
   const bool needs_text = options.prompt_ids.empty() || !options.stop.empty();
   const std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(options.model, needs_text);
-  const std::vector<Prompt> prompts = read_prompts(options, tokenizer ? &*tokenizer : nullptr);
+  const std::vector<Prompt> prompts = prompts_of(options, tokenizer ? &*tokenizer : nullptr);
   const memory::OpenTarget open = open_target(options.device);
   const training::LoadedModel model = training::load_model(options.model, open.target);
   const auto vocabulary = static_cast<std::int32_t>(model.config.vocabulary_size);
   std::optional<std::int32_t> end;
   if (tokenizer && tokenizer->end_of_text() < vocabulary) end = tokenizer->end_of_text();
-  const std::uint64_t seed = options.seed ? *options.seed : drawn_seed();
-  if (!options.json) log::info(fmt::format("seed {} (--seed {} repeats this)", seed, seed));
+  if (!options.json) log::info(fmt::format("seed {0} (--seed {0} repeats this)", sampling.seed));
 
   GenerateOutput output({.options = options,
                          .prompts = prompts,
                          .tokenizer = tokenizer ? &*tokenizer : nullptr,
                          .end_of_text = end,
-                         .seed = seed});
+                         .seed = sampling.seed});
   std::vector<std::vector<std::int32_t>> ids;
   for (const Prompt& prompt : prompts) ids.push_back(prompt.ids);
+  std::optional<StopRequest> stop;
+  if (options.samples == 0) stop.emplace();
   generation::generate(
       {.config = model.config, .weights = model.weights.views(), .target = open.target}, ids,
-      {.sampling = {.temperature = options.temperature,
-                    .top_k = options.top_k,
-                    .top_p = options.top_p,
-                    .min_p = options.min_p,
-                    .repetition_penalty = options.repetition_penalty,
-                    .seed = seed},
-       .max_new_tokens = options.max_new_tokens,
-       .samples = options.samples,
+      {.sampling = sampling,
+       .max_new_tokens = most_new_tokens(options),
+       .samples = options.samples == 0 ? generation::kEndless : options.samples,
        .end_of_text = end,
        .batch = options.batch},
       {.on_token = [&](const generation::Sample& s) { return output.add_token(s); },
-       .on_sample = [&](const generation::Sample& s) { output.finish(s); }});
+       .on_sample = [&](const generation::Sample& s) { output.finish(s); },
+       .should_stop = [&] { return stop && stop->arrived(); }});
   return ExitCode::kDone;
 }
 

@@ -23,7 +23,8 @@ GenerateOutput::Text& GenerateOutput::text_of(const generation::Sample& sample) 
 }
 
 bool GenerateOutput::streams() const {
-  return !setup_.options.json && setup_.tokenizer != nullptr;
+  // Of samples without end none is left half shown by the signal that ends them.
+  return !setup_.options.json && setup_.tokenizer != nullptr && setup_.options.samples != 0;
 }
 
 generation::AfterToken GenerateOutput::add_token(const generation::Sample& sample) {
@@ -31,23 +32,25 @@ generation::AfterToken GenerateOutput::add_token(const generation::Sample& sampl
   Text& text = text_of(sample);
   const std::int32_t token = sample.tokens.back();
   if (token != setup_.end_of_text) text.all += text.stop.push(text.decoder.push(token));
-  if (streams() && Key{sample.prompt, sample.number} == next_) show(sample, text);
+  if (streams() && Key{sample.prompt, sample.number} == next_) print(take_new(sample, text));
   return text.stop.found() ? generation::AfterToken::kStop : generation::AfterToken::kContinue;
 }
 
-void GenerateOutput::show(const generation::Sample& sample, Text& text) {
+std::string GenerateOutput::take_new(const generation::Sample& sample, Text& text) const {
+  std::string shown;
   if (!text.begun) {
-    print(heading(sample));
+    shown = heading(sample);
     const Prompt& prompt = setup_.prompts[static_cast<std::size_t>(sample.prompt)];
-    if (prompt.text) print(*prompt.text);
+    if (prompt.text) shown += *prompt.text;
     text.begun = true;
   }
-  if (text.shown < text.all.size()) print(std::string_view(text.all).substr(text.shown));
+  shown += std::string_view(text.all).substr(text.shown);
   text.shown = text.all.size();
+  return shown;
 }
 
 std::string GenerateOutput::heading(const generation::Sample& sample) const {
-  const bool prompts = setup_.prompts.size() > 1, samples = setup_.options.samples > 1;
+  const bool prompts = setup_.prompts.size() > 1, samples = setup_.options.samples != 1;
   if (!prompts && !samples) return "";
   if (!prompts) return fmt::format("--- sample {} ---\n", sample.number + 1);
   if (!samples) return fmt::format("--- prompt {} ---\n", sample.prompt + 1);
@@ -64,8 +67,7 @@ void GenerateOutput::finish(const generation::Sample& sample) {
   if (setup_.options.json) {
     print_line(json(sample, text));
   } else if (text != nullptr) {
-    show(sample, *text);
-    print_line("");
+    print_line(take_new(sample, *text));
   } else {
     print_line(fmt::format("{}", fmt::join(sample.tokens, ",")));
   }
@@ -84,6 +86,11 @@ std::string GenerateOutput::json(const generation::Sample& sample, const Text* t
       {"finish_reason", generation::name_of(sample.finish_reason)}};
   if (text != nullptr) line["text"] = text->all;
   if (!setup_.options.prompts.empty()) line["prompt"] = sample.prompt;
+  if (setup_.options.stars) {
+    line["stars"] = *setup_.options.stars;
+    line["category"] = setup_.prompts.front().category;
+    if (!setup_.options.headline.empty()) line["headline"] = setup_.options.headline;
+  }
   return line.dump();
 }
 

@@ -48,7 +48,8 @@ class GenerateOutput {
 
   Text& text_of(const generation::Sample& sample);
   bool streams() const;
-  void show(const generation::Sample& sample, Text& text);
+  // What is not shown yet: heading and prompt before the first text.
+  std::string take_new(const generation::Sample& sample, Text& text) const;
   std::string heading(const generation::Sample& sample) const;
   std::string json(const generation::Sample& sample, const Text* text) const;
 

@@ -67,7 +67,9 @@ std::string prompt_of_json(std::string_view line, const std::string& where) {
 }
 
 Prompt encoded(const std::string& text, const tokenizer::Tokenizer& tokenizer) {
-  Prompt prompt{.text = text, .ids = tokenizer.encode(text, tokenizer::SpecialTokens::kRecognise)};
+  Prompt prompt{.text = text,
+                .ids = tokenizer.encode(text, tokenizer::SpecialTokens::kRecognise),
+                .category = {}};
   if (prompt.ids.empty()) prompt.ids.push_back(tokenizer.end_of_text());  // documents begin with it
   return prompt;
 }
@@ -101,7 +103,7 @@ std::vector<std::string> parse_prompts(std::string_view content, bool json_lines
 std::vector<Prompt> read_prompts(const GenerateOptions& options,
                                  const tokenizer::Tokenizer* tokenizer) {
   if (!options.prompt_ids.empty())
-    return {{.text = std::nullopt, .ids = parse_ids(options.prompt_ids)}};
+    return {{.text = std::nullopt, .ids = parse_ids(options.prompt_ids), .category = {}}};
   if (options.prompt) return {encoded(*options.prompt, *tokenizer)};
   const bool from_input = options.prompts == "-";
   const std::string content =

@@ -16,6 +16,7 @@ struct GenerateOptions;
 struct Prompt {
   std::optional<std::string> text;  // absent where the prompt was given as ids
   std::vector<std::int32_t> ids;
+  std::string category;  // of a review
 };
 
 // The lines of a file of prompts. Without `json_lines` each line is a prompt, an empty one

@@ -37,6 +37,7 @@ int run(int argc, char** argv) {
   PlanOptions plan;
   SimulateOptions simulate;
   GenerateOptions generate;
+  ChatOptions chat;
   EvalOptions eval;
   CheckpointOptions checkpoint;
   CheckpointPruneOptions prune;
@@ -50,6 +51,7 @@ int run(int argc, char** argv) {
   add_plan(app, plan, chosen);
   add_simulate(app, simulate, chosen);
   add_generate(app, generate, chosen);
+  add_chat(app, chat, chosen);
   add_eval(app, eval, chosen);
   add_checkpoint(app, checkpoint, prune, chosen);
   add_doctor(app, doctor, chosen);

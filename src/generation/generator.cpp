@@ -125,6 +125,7 @@ void generate(const GenerationModel& model, std::span<const std::vector<std::int
         ++prompt;
       }
     }
+    if (callbacks.should_stop && callbacks.should_stop()) return;
     for (Sample& s : batch.step(callbacks))
       waiting.emplace(std::pair(s.prompt, s.number), std::move(s));
     while (!waiting.empty() && waiting.begin()->first == next) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -20,10 +21,12 @@ struct GenerationModel {
   memory::ComputeTarget target;
 };
 
+inline constexpr std::int64_t kEndless = std::numeric_limits<std::int64_t>::max();
+
 struct GenerationSettings {
   SamplingSettings sampling;
   std::int64_t max_new_tokens = 64;
-  std::int64_t samples = 1;  // of each prompt
+  std::int64_t samples = 1;  // of each prompt; kEndless: until should_stop says so
   // The samples of a prompt are numbered from here; the number keys the random stream.
   std::int64_t first_sample = 0;
   std::optional<std::int32_t> end_of_text;  // ends a sample when drawn
@@ -47,12 +50,14 @@ struct Sample {
 
 enum class AfterToken { kContinue, kStop };
 
-// Both are called on the thread that called generate. Either may be absent.
+// All are called on the thread that called generate. Each may be absent.
 struct GenerationCallbacks {
   // Told each sample that has a new token, the last of its tokens; kStop ends the sample with it.
   std::function<AfterToken(const Sample& sample)> on_token = nullptr;
   // Told each finished sample, prompt after prompt and in each by number.
   std::function<void(const Sample& sample)> on_sample = nullptr;
+  // Asked before each token of the batch; true ends all: samples in work are not told.
+  std::function<bool()> should_stop = nullptr;
 };
 
 // Continues each of `prompts` (at least one token each) settings.samples times. Each sample is a

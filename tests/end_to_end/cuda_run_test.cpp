@@ -60,6 +60,27 @@ TEST_CASE("a bfloat16 run on CUDA stops, resumes and ends with the same bits", "
   CHECK(std::filesystem::exists(Path(run.checkpoint(4, "whole")) / "product_choices.json"));
 }
 
+TEST_CASE(
+    "a bfloat16 run on CUDA with moments in bfloat16 stops, resumes and ends with the same bits",
+    "[e2e][cuda]") {
+  if (!has_gpu()) return;
+  const TinyRun run(2);
+  const auto train_to = [&](const std::string& name, const std::string& steps) {
+    const ProcessResult result =
+        run.train(on_cuda({"precision=bfloat16", "optimizer.state=bfloat16", "run.name=" + name,
+                           "training.steps=" + steps, "schedule.kind=constant",
+                           "schedule.warmup_steps=0", "validation.every_steps=0"}));
+    INFO(result.errors);
+    REQUIRE(result.exit_code == 0);
+  };
+  train_to("whole", "2");
+  train_to("parts", "1");
+  train_to("parts", "2");
+  CHECK(weights_and_moments(run.checkpoint(2, "parts")) ==
+        weights_and_moments(run.checkpoint(2, "whole")));
+  CHECK(losses_by_step(run.run_directory("parts")) == losses_by_step(run.run_directory("whole")));
+}
+
 TEST_CASE("a float16 run leaves out updates that overflow, halves its loss scale and goes on",
           "[e2e][cuda]") {
   if (!has_gpu()) return;
