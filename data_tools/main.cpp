@@ -8,6 +8,7 @@
 #include "data_tools/commands.h"
 #include "data_tools/interruption.h"
 #include "data_tools/openwebtext/arguments.h"
+#include "data_tools/shared_options.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/program.h"
@@ -36,8 +37,6 @@ file, or the word bytes.
 Exit codes: 0 done, 1 bug, 2 usage, 3 data, 6 resources (disk, memory, permission), 75 stopped by a
 signal with the work kept (the same command goes on), 130 or 143 stopped without.
 )";
-
-constexpr const char* kTokenizerHelp = "Folder with vocabulary files, .tiktoken file, or: bytes";
 
 void add_input_options(CLI::App& command, InputOptions& input) {
   command
@@ -79,12 +78,7 @@ A run that was stopped (a signal, a kill, a full disk) goes on where it was when
 given again; what comes from a pipe must then come again, from its start.
 )");
   add_input_options(command, options.input);
-  command.add_option("--output", options.output, "Folder for the shards")
-      ->required()
-      ->type_name("DIR");
-  command.add_option("--tokenizer", options.tokenizer, kTokenizerHelp)
-      ->required()
-      ->type_name("TOKENIZER");
+  add_output_options(command, options);
   command
       .add_option("--validation-fraction", options.split.validation_fraction,
                   "0 to 0.5, of the documents; with fewer than 2 / fraction documents, of each "
@@ -103,17 +97,7 @@ given again; what comes from a pipe must then come again, from its start.
                   "replace (by U+FFFD, counted), error, or bytes (kept)")
       ->transform(CLI::CheckedTransformer(choices).description(""))
       ->type_name("CHOICE");
-  command
-      .add_option("--threads", options.threads,
-                  "Threads in all; 0: as many as this process has cores. The result is the same")
-      ->capture_default_str();
-  command.add_flag("--overwrite", options.overwrite, "Replace a data set that --output holds");
-  command.add_flag("--restart", options.restart,
-                   "Begin anew although an interrupted run left work to go on with");
-  command
-      .add_option("--journal-bytes", options.journal_bytes,
-                  "Text between two records of the progress")
-      ->capture_default_str();
+  add_resume_options(command, options.restart, options.journal_bytes);
   command.add_flag("--json", options.json, "Print dataset.json on standard output");
   command.callback([&options] { run_text(options); });
 }
@@ -122,17 +106,8 @@ given again; what comes from a pipe must then come again, from its start.
 template <typename Options>
 void add_fine_tuning_options(CLI::App& command, Options& options, PartFractions& fractions,
                              const std::map<std::string, ControlKind>& kinds) {
-  command
-      .add_option("--input", options.inputs,
-                  "Files, folders (walked in sorted order), archives, or - for standard input")
-      ->required()
-      ->type_name("PATH...");
-  command.add_option("--output", options.output, "Folder for the shards")
-      ->required()
-      ->type_name("DIR");
-  command.add_option("--tokenizer", options.tokenizer, kTokenizerHelp)
-      ->required()
-      ->type_name("TOKENIZER");
+  command.add_option("--input", options.inputs, kInputHelp)->required()->type_name("PATH...");
+  add_output_options(command, options);
   command
       .add_option("--control", options.control,
                   "Control words as text, or as tokens added behind the vocabulary")
@@ -152,11 +127,6 @@ void add_fine_tuning_options(CLI::App& command, Options& options, PartFractions&
       ->capture_default_str();
   command.add_option("--shard-tokens", options.shard_tokens, "Most tokens of a shard")
       ->capture_default_str();
-  command
-      .add_option("--threads", options.threads,
-                  "Threads in all; 0: as many as this process has cores. The result is the same")
-      ->capture_default_str();
-  command.add_flag("--overwrite", options.overwrite, "Replace a data set that --output holds");
   command.add_flag("--json", options.json, "Print dataset.json on standard output");
 }
 
@@ -206,12 +176,7 @@ kill, a full disk) goes on where it was when the same command is given again.
                   "has, chosen by --seed")
       ->transform(CLI::CheckedTransformer(balances).description(""))
       ->type_name("CHOICE");
-  command.add_flag("--restart", options.restart,
-                   "Begin anew although an interrupted run left work to go on with");
-  command
-      .add_option("--journal-bytes", options.journal_bytes,
-                  "Bytes of reviews between two records of the progress")
-      ->capture_default_str();
+  add_resume_options(command, options.restart, options.journal_bytes);
   command.callback([&options] { run_amazon_reviews(options); });
 }
 
@@ -267,9 +232,7 @@ Example:
 
 A line is {"text": "..."}, or {"base64": "..."} for bytes that are not UTF-8.
 )");
-  encoder.add_option("--tokenizer", encode.tokenizer, kTokenizerHelp)
-      ->required()
-      ->type_name("TOKENIZER");
+  add_tokenizer_option(encoder, encode.tokenizer);
   encoder.add_flag("--allow-special", encode.allow_special,
                    "Make <|endoftext|>, and each added token, one token");
   encoder.callback([&encode] { run_encode(encode); });
@@ -282,9 +245,7 @@ Example:
 
 Where the bytes are not UTF-8, "base64" holds them and "text" has U+FFFD in their place.
 )");
-  decoder.add_option("--tokenizer", decode.tokenizer, kTokenizerHelp)
-      ->required()
-      ->type_name("TOKENIZER");
+  add_tokenizer_option(decoder, decode.tokenizer);
   decoder.callback([&decode] { run_decode(decode); });
 }
 
@@ -345,7 +306,7 @@ ExitCode run(int argc, char** argv) {
   add_text(app, text);
   add_amazon_reviews(app, amazon_reviews);
   add_persona_chat(app, persona_chat);
-  openwebtext::add_command(app, openwebtext_options, kTokenizerHelp);
+  openwebtext::add_command(app, openwebtext_options);
   add_codec(app, encode, decode);
   add_train_tokenizer(app, train_tokenizer);
   add_inspect(app, inspect);

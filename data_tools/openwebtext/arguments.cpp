@@ -4,6 +4,8 @@
 #include <map>
 #include <string>
 
+#include "data_tools/shared_options.h"
+
 namespace ovid::data_tools::openwebtext {
 namespace {
 
@@ -59,25 +61,15 @@ void add_run_options(CLI::App& command, Options& options) {
       ->capture_default_str();
   command.add_option("--samples", options.samples, "Of what each stage dropped, in the passport")
       ->capture_default_str();
-  command
-      .add_option("--threads", options.threads,
-                  "Threads in all; 0: as many as this process has cores. The result is the same")
-      ->capture_default_str();
   command.add_option("--memory-mib", options.memory_mib, "For sorting, by each search")
       ->capture_default_str();
-  command.add_flag("--overwrite", options.overwrite, "Replace a data set that --output holds");
-  command.add_flag("--restart", options.restart,
-                   "Begin anew although an interrupted run left work to go on with");
-  command
-      .add_option("--journal-bytes", options.journal_bytes,
-                  "Text between two records of the progress")
-      ->capture_default_str();
+  add_resume_options(command, options.restart, options.journal_bytes);
   command.add_flag("--json", options.json, "Print passport.json on standard output");
 }
 
 }  // namespace
 
-void add_command(CLI::App& app, Options& options, const char* tokenizer_help) {
+void add_command(CLI::App& app, Options& options) {
   CLI::App& command = *app.add_subcommand(
       "openwebtext", R"(Turns OpenWebText into token shards with a data passport.
 
@@ -94,17 +86,10 @@ dropped and why, with samples, and the hashes of inputs and outputs. Until dupli
 tokens wait beside the output: two bytes each, and 600 bytes a document. A run that was stopped (a
 signal, a kill, a full disk) goes on where it was when the same command is given again.
 )");
-  command
-      .add_option("--input,--from", options.inputs,
-                  "Files, folders (walked in sorted order), archives, or - for standard input")
+  command.add_option("--input,--from", options.inputs, kInputHelp)
       ->required()
       ->type_name("PATH...");
-  command.add_option("--output", options.output, "Folder for the shards")
-      ->required()
-      ->type_name("DIR");
-  command.add_option("--tokenizer", options.tokenizer, tokenizer_help)
-      ->required()
-      ->type_name("TOKENIZER");
+  add_output_options(command, options);
   command.add_option("--field", options.read.field,
                      "The text's field in JSON; else text, content or raw_content");
   const std::map<std::string, InputFormat> formats{{"auto", InputFormat::kByName},

@@ -9,7 +9,7 @@ class App;  // of CLI11
 namespace ovid::data_tools::openwebtext {
 
 // Adds `ovid-data openwebtext` to the program's commands; it fills `options`, which outlives the
-// program's parsing, and runs. `tokenizer_help` tells of --tokenizer.
-void add_command(CLI::App& app, Options& options, const char* tokenizer_help);
+// program's parsing, and runs.
+void add_command(CLI::App& app, Options& options);
 
 }  // namespace ovid::data_tools::openwebtext

@@ -100,7 +100,8 @@ void CorpusJob::read_all() {
 }
 
 void CorpusJob::take(Item&& item, const Place& behind) {
-  work_->add(std::move(item), behind);
+  const std::size_t bytes = item.text.size();
+  work_->add({.item = std::move(item), .behind = behind, .outcome = {}}, bytes);
 }
 
 void CorpusJob::end_input(std::uint64_t input, std::uint64_t bytes, const std::string& checksum) {

@@ -10,13 +10,22 @@
 #include "data_tools/input_files.h"
 #include "data_tools/openwebtext/command.h"
 #include "data_tools/openwebtext/corpus_reader.h"
+#include "data_tools/openwebtext/document_stages.h"
 #include "data_tools/openwebtext/evaluation_sets.h"
 #include "data_tools/openwebtext/journal.h"
-#include "data_tools/openwebtext/ordered_work.h"
 #include "data_tools/openwebtext/token_spool.h"
+#include "data_tools/ordered_batches.h"
 #include "data_tools/progress.h"
+#include "data_tools/work_pool.h"
 
 namespace ovid::data_tools::openwebtext {
+
+// A document, the place behind it, and what the stages made of it.
+struct WorkedItem {
+  Item item;
+  Place behind;
+  Outcome outcome;
+};
 
 // One run of the command, from its inputs to the complete working folder. First all inputs are
 // read, and documents that pass the stages that look at one alone wait in a TokenSpool; then
@@ -67,7 +76,8 @@ class CorpusJob : private CorpusVisitor {
   std::optional<Progress> progress_;
   WorkPool pool_;
   std::vector<std::unique_ptr<DocumentStages>> stages_;  // of each worker
-  std::optional<OrderedWork> work_;  // last: its end stops the pool before what tasks refer to goes
+  std::optional<OrderedBatches<WorkedItem>>
+      work_;  // last: its end stops the pool before what tasks refer to goes
 };
 
 }  // namespace ovid::data_tools::openwebtext
