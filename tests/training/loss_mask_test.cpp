@@ -98,7 +98,9 @@ TEST_CASE("behind the last token that counts, nothing changes a bit of loss or g
           "[training]") {
   const data::TokenBatch batch = batch_of({5, 9});
   data::TokenBatch other = batch;
-  for (std::int64_t i = 5; i < kLength; ++i) other.tokens[i] = (other.tokens[i] + 11) % kVocabulary;
+  for (std::int64_t i = 5; i < kLength; ++i) {
+    other.tokens[i] = static_cast<std::int32_t>((other.tokens[i] + 11) % kVocabulary);
+  }
   const Measured a = measure(plan_of(2, false), batch), b = measure(plan_of(2, false), other);
   CHECK(a.loss == b.loss);
   // But for the rows of the input tokens themselves, whose gradients are zero either way, the
