@@ -17,16 +17,15 @@ void check_table(const char* op, const char* operand, const ConstView& table, DT
   check_contiguous(op, operand, table);
 }
 
+// A table that is frozen is absent from the backward pass.
 struct Operands {
   const char* rows_name;
   ConstView rows;
   DType rows_dtype;
   const char* token_name;
-  ConstView token;
-  DType token_dtype;
+  std::optional<ConstView> token;
   const char* position_name;
-  ConstView position;
-  DType position_dtype;
+  std::optional<ConstView> position;
 };
 
 EmbeddingShape check_operands(const char* op, const ConstView& tokens,
@@ -37,16 +36,20 @@ EmbeddingShape check_operands(const char* op, const ConstView& tokens,
   }
   check_contiguous(op, "tokens", tokens);
   const EmbeddingShape shape{tokens.shape()[0], tokens.shape()[1], rows.columns(),
-                             operands.token.rows(), operands.position.rows()};
+                             operands.token ? operands.token->rows() : 0,
+                             operands.position ? operands.position->rows() : 0};
   check_shape(op, "positions", positions, DType::kInt32, tokens.shape());
   if (positions) check_contiguous(op, "positions", *positions);
   check_matrix(op, operands.rows_name, rows, operands.rows_dtype, shape.sequences * shape.length,
                shape.width);
   check_contiguous(op, operands.rows_name, rows);
-  check_table(op, operands.token_name, operands.token, operands.token_dtype, shape.width);
-  check_table(op, operands.position_name, operands.position, operands.position_dtype, shape.width);
+  if (operands.token)
+    check_table(op, operands.token_name, *operands.token, operands.token->dtype(), shape.width);
+  if (!operands.position) return shape;
+  check_table(op, operands.position_name, *operands.position, operands.position->dtype(),
+              shape.width);
   if (!positions && shape.positions < shape.length) {
-    throw_shape_error(op, operands.position_name, operands.position,
+    throw_shape_error(op, operands.position_name, *operands.position,
                       "at least T = " + std::to_string(shape.length) + " rows");
   }
   return shape;
@@ -67,16 +70,17 @@ OpScope profile_scope(ExecutionContext& ctx, const char* name, const EmbeddingSh
 void embedding_forward(ExecutionContext& ctx, const Embedding& op) {
   const DType dtype = op.token_embedding.dtype();
   check_compute_dtype(ctx, "embedding_forward", "token_embedding", op.token_embedding);
+  if (op.position_embedding.dtype() != dtype)
+    throw_shape_error("embedding_forward", "position_embedding", op.position_embedding,
+                      name_of(dtype));
   const EmbeddingShape shape = check_operands("embedding_forward", op.tokens, op.positions,
                                               {.rows_name = "out",
                                                .rows = op.out,
                                                .rows_dtype = dtype,
                                                .token_name = "token_embedding",
                                                .token = op.token_embedding,
-                                               .token_dtype = dtype,
                                                .position_name = "position_embedding",
-                                               .position = op.position_embedding,
-                                               .position_dtype = dtype});
+                                               .position = op.position_embedding});
   const OpScope scope = profile_scope(ctx, "embedding_forward", shape, 1, 3 * bytes_of(dtype));
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
@@ -90,29 +94,33 @@ void embedding_forward(ExecutionContext& ctx, const Embedding& op) {
 void embedding_backward(ExecutionContext& ctx, const EmbeddingGradient& op) {
   const DType dtype = op.d_out.dtype();
   check_compute_dtype(ctx, "embedding_backward", "d_out", op.d_out);
-  check_gradient_dtype("embedding_backward", "d_token_embedding", op.d_token_embedding, dtype);
-  check_gradient_dtype("embedding_backward", "d_position_embedding", op.d_position_embedding,
-                       dtype);
+  const auto check_gradient = [&](const char* operand, const std::optional<View>& gradient) {
+    if (gradient) check_gradient_dtype("embedding_backward", operand, *gradient, dtype);
+  };
+  check_gradient("d_token_embedding", op.d_token_embedding);
+  check_gradient("d_position_embedding", op.d_position_embedding);
   const EmbeddingShape shape = check_operands("embedding_backward", op.tokens, op.positions,
                                               {.rows_name = "d_out",
                                                .rows = op.d_out,
                                                .rows_dtype = dtype,
                                                .token_name = "d_token_embedding",
                                                .token = op.d_token_embedding,
-                                               .token_dtype = op.d_token_embedding.dtype(),
                                                .position_name = "d_position_embedding",
-                                               .position = op.d_position_embedding,
-                                               .position_dtype = op.d_position_embedding.dtype()});
+                                               .position = op.d_position_embedding});
   // d_out read, a row of each table read and written.
-  const std::size_t bytes = bytes_of(dtype) + 2 * bytes_of(op.d_token_embedding.dtype()) +
-                            2 * bytes_of(op.d_position_embedding.dtype());
+  const auto moved = [](const std::optional<View>& gradient) {
+    return gradient ? 2 * bytes_of(gradient->dtype()) : 0;
+  };
+  const std::size_t bytes =
+      bytes_of(dtype) + moved(op.d_token_embedding) + moved(op.d_position_embedding);
   const OpScope scope = profile_scope(ctx, "embedding_backward", shape, 2, bytes);
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       return cpu::embedding_backward(ctx, op, shape);
     case DeviceKind::kCuda:
       if (ctx.only_measures()) {
-        const bool sorts_positions = op.positions.has_value();
+        const bool sorts_positions = op.positions && op.d_position_embedding;
+        if (!op.d_token_embedding && !sorts_positions) return;
         return measure_scratch(ctx, cuda::embedding_backward_scratch_bytes(shape, sorts_positions));
       }
       return cuda::embedding_backward(ctx, op, shape);

@@ -23,9 +23,10 @@ struct Embedding {
 struct EmbeddingGradient {
   ConstView tokens;
   std::optional<ConstView> positions = std::nullopt;
-  ConstView d_out;            // (B, T, C) float32, on CUDA also bfloat16 or float16
-  View d_token_embedding;     // (V, C) as d_out, or float32; accumulated
-  View d_position_embedding;  // (P, C) as d_out, or float32; accumulated
+  ConstView d_out;  // (B, T, C) float32, on CUDA also bfloat16 or float16
+  // (V, C) and (P, C) as d_out, or float32; accumulated. Absent: frozen.
+  std::optional<View> d_token_embedding = std::nullopt;
+  std::optional<View> d_position_embedding = std::nullopt;
 };
 
 // Enqueued on ctx; throws ShapeError.

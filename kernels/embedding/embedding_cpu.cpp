@@ -79,19 +79,24 @@ void embedding_backward(ExecutionContext& ctx, const EmbeddingGradient& op,
   const std::int32_t* tokens = op.tokens.data<std::int32_t>();
   const std::int32_t* positions = op.positions ? op.positions->data<std::int32_t>() : nullptr;
   const float* d_out = op.d_out.data<float>();
-  float* d_token = op.d_token_embedding.data<float>();
-  float* d_position = op.d_position_embedding.data<float>();
+  float* d_token = op.d_token_embedding ? op.d_token_embedding->data<float>() : nullptr;
+  float* d_position = op.d_position_embedding ? op.d_position_embedding->data<float>() : nullptr;
+  if (d_token == nullptr && d_position == nullptr) return;
   const auto add = HWY_DYNAMIC_DISPATCH(add_embedding_rows);
   parallel_for(ctx.threads(), C, kColumnsPerPiece, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = 0; n < rows; ++n) {
-      const std::int64_t position = position_of(positions, n, T);
-      assert(tokens[n] >= 0 && tokens[n] < shape.vocabulary);
-      assert(position >= 0 && position < shape.positions);
       const float* row = d_out + n * C + begin;
-      float* token_row = d_token + tokens[n] * C + begin;
-      float* position_row = d_position + position * C + begin;
-      add(token_row, row, token_row, end - begin);
-      add(position_row, row, position_row, end - begin);
+      if (d_token != nullptr) {
+        assert(tokens[n] >= 0 && tokens[n] < shape.vocabulary);
+        float* token_row = d_token + tokens[n] * C + begin;
+        add(token_row, row, token_row, end - begin);
+      }
+      if (d_position != nullptr) {
+        const std::int64_t position = position_of(positions, n, T);
+        assert(position >= 0 && position < shape.positions);
+        float* position_row = d_position + position * C + begin;
+        add(position_row, row, position_row, end - begin);
+      }
     }
   });
 }

@@ -228,14 +228,17 @@ void embedding_forward(ExecutionContext& ctx, const Embedding& op, const Embeddi
 void embedding_backward(ExecutionContext& ctx, const EmbeddingGradient& op,
                         const EmbeddingShape& shape) {
   if (shape.sequences * shape.length == 0 || shape.width == 0) return;
-  add_by_key(ctx, op.d_out, {.keys = op.tokens.data<std::int32_t>(), .limit = shape.vocabulary},
-             op.d_token_embedding);
+  if (op.d_token_embedding) {
+    add_by_key(ctx, op.d_out, {.keys = op.tokens.data<std::int32_t>(), .limit = shape.vocabulary},
+               *op.d_token_embedding);
+  }
+  if (!op.d_position_embedding) return;
   if (op.positions) {
     add_by_key(ctx, op.d_out,
                {.keys = op.positions->data<std::int32_t>(), .limit = shape.positions},
-               op.d_position_embedding);
+               *op.d_position_embedding);
   } else {
-    add_by_column(ctx, op.d_out, shape, op.d_position_embedding);
+    add_by_column(ctx, op.d_out, shape, *op.d_position_embedding);
   }
 }
 

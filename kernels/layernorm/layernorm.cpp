@@ -27,10 +27,12 @@ class RowChecks {
   void per_column(const char* operand, const ConstView& view) const {
     check_shape(op_, operand, view, dtype_, Shape{shape_.columns});
   }
-  void gradients(const ConstView& d_gain, const ConstView& d_bias) const {
-    check_gradient_dtype(op_, "d_gain", d_gain, dtype_);
-    check_shape(op_, "d_gain", d_gain, d_gain.dtype(), Shape{shape_.columns});
-    check_shape(op_, "d_bias", d_bias, d_gain.dtype(), Shape{shape_.columns});
+  // Both of one type.
+  void gradients(const std::optional<View>& d_gain, const std::optional<View>& d_bias) const {
+    gradient("d_gain", d_gain);
+    gradient("d_bias", d_bias);
+    if (d_gain && d_bias)
+      check_shape(op_, "d_bias", *d_bias, d_gain->dtype(), Shape{shape_.columns});
   }
   // One number a row, under any shape.
   void per_row(const char* operand, const ConstView& view) const {
@@ -50,6 +52,12 @@ class RowChecks {
   }
 
  private:
+  void gradient(const char* operand, const std::optional<View>& view) const {
+    if (!view) return;
+    check_gradient_dtype(op_, operand, *view, dtype_);
+    check_shape(op_, operand, *view, view->dtype(), Shape{shape_.columns});
+  }
+
   const char* op_;
   DType dtype_;
   RowShape shape_;
@@ -104,7 +112,10 @@ void layernorm_backward(ExecutionContext& ctx, const LayerNormGradient& op) {
     case DeviceKind::kCpu:
       return cpu::layernorm_backward(ctx, op, checks.shape());
     case DeviceKind::kCuda:
-      if (ctx.only_measures()) return measure_backward(ctx, checks.shape(), op.in.dtype());
+      if (ctx.only_measures()) {
+        if (op.d_gain || op.d_bias) measure_backward(ctx, checks.shape(), op.in.dtype());
+        return;
+      }
       return cuda::layernorm_backward(ctx, op, checks.shape());
   }
 }
@@ -153,7 +164,10 @@ void residual_layernorm_backward(ExecutionContext& ctx, const ResidualLayerNormG
     case DeviceKind::kCpu:
       return cpu::residual_layernorm_backward(ctx, op, checks.shape());
     case DeviceKind::kCuda:
-      if (ctx.only_measures()) return measure_backward(ctx, checks.shape(), op.sum.dtype());
+      if (ctx.only_measures()) {
+        if (op.d_gain || op.d_bias) measure_backward(ctx, checks.shape(), op.sum.dtype());
+        return;
+      }
       return cuda::residual_layernorm_backward(ctx, op, checks.shape());
   }
 }

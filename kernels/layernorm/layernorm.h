@@ -33,8 +33,8 @@ struct LayerNormGradient {
   ConstView mean;                                        // (N) float32
   ConstView inv_std;                                     // (N) float32
   View d_in;                                             // (N, C) overwritten; may alias d_out
-  View d_gain;                                           // (C) as in, or float32
-  View d_bias;                                           // (C) as d_gain
+  std::optional<View> d_gain = std::nullopt;             // (C) as in, or float32; absent: frozen
+  std::optional<View> d_bias = std::nullopt;             // (C) as d_gain; absent: frozen
   GradientMode d_gain_mode = GradientMode::kAccumulate;  // d_bias's too
 };
 
@@ -61,9 +61,9 @@ struct ResidualLayerNormGradient {
                // d_s, which is d_x
   View d_branch;  // (N, C) overwritten; may alias d_normed; may alias d_sum where there is no
                   // dropout
-  View d_gain;    // (C) as sum, or float32
-  View d_bias;    // (C) as d_gain
-  GradientMode d_gain_mode = GradientMode::kAccumulate;      // d_bias's too
+  std::optional<View> d_gain = std::nullopt;             // (C) as sum, or float32; absent: frozen
+  std::optional<View> d_bias = std::nullopt;             // (C) as d_gain; absent: frozen
+  GradientMode d_gain_mode = GradientMode::kAccumulate;  // d_bias's too
   std::optional<DropoutMask> branch_dropout = std::nullopt;  // the forward pass's
 };
 

@@ -146,8 +146,10 @@ NormAverages sum_gradient_row(const NormGradientRow& op, std::int64_t columns) {
     prefetch_next_row(op.d_out + i, columns);
     const Vector z = hn::Mul(hn::Sub(load(op.in + i), mean), r);
     const Vector d_out = load(op.d_out + i);
-    store(hn::MulAdd(d_out, z, load(op.d_gain + i)), op.d_gain + i);
-    store(hn::Add(d_out, load(op.d_bias + i)), op.d_bias + i);
+    if (op.d_gain != nullptr) {
+      store(hn::MulAdd(d_out, z, load(op.d_gain + i)), op.d_gain + i);
+      store(hn::Add(d_out, load(op.d_bias + i)), op.d_bias + i);
+    }
     const Vector g = hn::Mul(d_out, load(op.gain + i));
     sum_g[sum] = hn::Add(sum_g[sum], g);
     sum_gz[sum] = hn::MulAdd(g, z, sum_gz[sum]);
@@ -220,7 +222,8 @@ const float* factors_of_row(const std::optional<DropoutMask>& mask, std::int64_t
 // The operands of both backward ops; without a residual sum d_sum is null.
 struct GradientRows {
   ConstView d_out, in, gain, mean, inv_std;
-  View d_in, d_gain, d_bias;
+  View d_in;
+  std::optional<View> d_gain, d_bias;
   GradientMode d_gain_mode;
   float* d_sum = nullptr;
   std::optional<DropoutMask> mask = std::nullopt;
@@ -230,15 +233,20 @@ void gradient_rows(ExecutionContext& ctx, const GradientRows& op, RowShape shape
   const std::int64_t C = shape.columns, length = rows_per_block(shape.rows);
   const std::int64_t blocks = number_of_row_blocks(shape.rows);
   ScratchFrame scratch(ctx);
-  const std::span<float> d_gains = scratch.take<float>(blocks * C);
-  const std::span<float> d_biases = scratch.take<float>(blocks * C);
+  const bool sums = op.d_gain || op.d_bias;
+  const std::span<float> d_gains = scratch.take<float>(sums ? blocks * C : 0);
+  const std::span<float> d_biases = scratch.take<float>(sums ? blocks * C : 0);
   const std::span<float> factors = take_factors(scratch, op.mask, blocks, C);
   if (ctx.only_measures()) return;
   parallel_for(ctx.threads(), shape.rows, length, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t slot = begin / length * C;
     float* buffer = op.mask ? factors.data() + slot : nullptr;
-    std::fill_n(d_gains.data() + slot, C, 0.0f);
-    std::fill_n(d_biases.data() + slot, C, 0.0f);
+    float* const d_gain = sums ? d_gains.data() + slot : nullptr;
+    float* const d_bias = sums ? d_biases.data() + slot : nullptr;
+    if (sums) {
+      std::fill_n(d_gain, C, 0.0f);
+      std::fill_n(d_bias, C, 0.0f);
+    }
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t at = row * C;
       HWY_DYNAMIC_DISPATCH(gradient_row)
@@ -250,15 +258,18 @@ void gradient_rows(ExecutionContext& ctx, const GradientRows& op, RowShape shape
         .factors = factors_of_row(op.mask, row, C, buffer),
         .d_in = op.d_in.data<float>() + at,
         .d_sum = op.d_sum == nullptr ? nullptr : op.d_sum + at,
-        .d_gain = d_gains.data() + slot,
-        .d_bias = d_biases.data() + slot},
+        .d_gain = d_gain,
+        .d_bias = d_bias},
        C);
     }
   });
-  add_block_sums(ctx.threads(), d_gains.data(), blocks, C,
-                 {.sums = op.d_gain.data<float>(), .mode = op.d_gain_mode});
-  add_block_sums(ctx.threads(), d_biases.data(), blocks, C,
-                 {.sums = op.d_bias.data<float>(), .mode = op.d_gain_mode});
+  const auto add = [&](std::span<float> partials, const std::optional<View>& gradient) {
+    if (!gradient) return;
+    add_block_sums(ctx.threads(), partials.data(), blocks, C,
+                   {.sums = gradient->data<float>(), .mode = op.d_gain_mode});
+  };
+  add(d_gains, op.d_gain);
+  add(d_biases, op.d_bias);
 }
 
 }  // namespace

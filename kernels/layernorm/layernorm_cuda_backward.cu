@@ -22,9 +22,9 @@ struct Rows {
   const T* gain;
   const float* mean;
   const float* inv_std;
-  T* d_in;   // with d_sum: the gradient of the branch
-  T* d_sum;  // null: no residual sum
-  float* partial;
+  T* d_in;                   // with d_sum: the gradient of the branch
+  T* d_sum;                  // null: no residual sum
+  float* partial;            // null: neither d_gain nor d_bias is wanted
   std::int64_t partial_row;  // floats
   std::int64_t rows;
   std::int64_t rows_per_group;
@@ -177,6 +177,7 @@ __global__ void __launch_bounds__(kNormThreads) gradient_rows(const Rows<T> op) 
                            columns);
     }
   }
+  if (op.partial == nullptr) return;
   const int turns = (units + group.lanes - 1) / group.lanes;
   float* const partial = op.partial + static_cast<std::int64_t>(blockIdx.x) * 2 * op.partial_row;
   auto* const slots = reinterpret_cast<float4*>(shared);
@@ -208,7 +209,7 @@ __global__ void __launch_bounds__(kNormThreads) gradient_rows_by_block(const Row
 #pragma unroll
       for (int q = 0; q < 2 * kQuads; ++q) {
         float* const from = sum[q / kQuads] + q % kQuads * kQuad;
-        if (n > first) {
+        if (n > first && op.partial != nullptr) {
           *reinterpret_cast<float4*>(from) = slots[q / kQuads * to_bias + q % kQuads * group.lanes];
         }
       }
@@ -218,6 +219,7 @@ __global__ void __launch_bounds__(kNormThreads) gradient_rows_by_block(const Row
       add_to_sums(d_out, in, gain, row, sum[0], sum[1], sums);
 #pragma unroll
       for (int q = 0; q < 2 * kQuads; ++q) {
+        if (op.partial == nullptr) break;
         const float* const from = sum[q / kQuads] + q % kQuads * kQuad;
         slots[q / kQuads * to_bias + q % kQuads * group.lanes] =
             make_float4(from[0], from[1], from[2], from[3]);
@@ -252,13 +254,15 @@ struct BlockSums {
 constexpr int kSlices = 16;
 
 // Adds the sums of all blocks: thread (q, s) those of four columns from blocks s, s + 16, ...; then
-// the 16 sums in order. blockIdx.y: 0 is d_gain, 1 d_bias.
+// the 16 sums in order. blockIdx.y: 0 is d_gain, 1 d_bias; of these one may be null.
 template <class G>
 __global__ void __launch_bounds__(kWarp* kSlices)
     add_blocks(const BlockSums sums, G* d_gain, G* d_bias, bool whole, bool accumulate) {
   __shared__ float4 slices[kSlices][kWarp];
   const int column = (static_cast<int>(blockIdx.x) * kWarp + static_cast<int>(threadIdx.x)) * kQuad;
   const bool bias = blockIdx.y == 1;
+  G* const gradient = bias ? d_bias : d_gain;
+  if (gradient == nullptr) return;
   float4 sum{};
   if (column < sums.columns) {
     const int unit = column / sums.unit, quad = column % sums.unit / kQuad;
@@ -278,7 +282,6 @@ __global__ void __launch_bounds__(kWarp* kSlices)
     const float4 next = slices[s][threadIdx.x];
     sum = make_float4(sum.x + next.x, sum.y + next.y, sum.z + next.z, sum.w + next.w);
   }
-  G* const gradient = bias ? d_bias : d_gain;
   Unit<G, kQuad> before{};
   if (accumulate) before = load_unit<G, kQuad>(gradient, column, sums.columns, whole);
   Unit<G, kQuad> result;
@@ -298,8 +301,8 @@ struct Operands {
   const ConstView& inv_std;
   const View& d_in;
   const View* d_sum;
-  const View& d_gain;
-  const View& d_bias;
+  const std::optional<View>& d_gain;
+  const std::optional<View>& d_bias;
   GradientMode mode;
   std::optional<DropoutMask> mask = std::nullopt;
 };
@@ -334,11 +337,12 @@ Rows<T> rows_of(const Operands& op, RowShape shape, float* partial) {
 
 void add_block_sums(ExecutionContext& ctx, const Operands& op, const BlockSums& sums) {
   const auto across = static_cast<unsigned>((sums.columns + kQuad * kWarp - 1) / (kQuad * kWarp));
-  dispatch(op.d_gain.dtype(), [&]<class G>() {
-    const bool whole = rows_take_units<G, kQuad>(op.d_gain.raw(), 0) &&
-                       rows_take_units<G, kQuad>(op.d_bias.raw(), 0);
+  void* const d_gain = op.d_gain ? op.d_gain->raw() : nullptr;
+  void* const d_bias = op.d_bias ? op.d_bias->raw() : nullptr;
+  dispatch(op.d_gain ? op.d_gain->dtype() : op.d_bias->dtype(), [&]<class G>() {
+    const bool whole = rows_take_units<G, kQuad>(d_gain, 0) && rows_take_units<G, kQuad>(d_bias, 0);
     add_blocks<<<dim3(across, 2), dim3(kWarp, kSlices), 0, stream_of(ctx)>>>(
-        sums, static_cast<G*>(op.d_gain.raw()), static_cast<G*>(op.d_bias.raw()), whole,
+        sums, static_cast<G*>(d_gain), static_cast<G*>(d_bias), whole,
         op.mode == GradientMode::kAccumulate);
   });
 }
@@ -349,7 +353,9 @@ void launch(ExecutionContext& ctx, const char* name, const Operands& op, RowShap
   const std::int64_t blocks = norm_gradient_blocks(N, C);
   const std::int64_t partial_row = norm_partial_row(C, element_bytes);
   ScratchFrame scratch(ctx);
-  float* const partial = scratch.take<float>(2 * blocks * partial_row).data();
+  const bool wants_sums = op.d_gain || op.d_bias;
+  float* const partial =
+      wants_sums ? scratch.take<float>(2 * blocks * partial_row).data() : nullptr;
   BlockSums sums{.partial = partial,
                  .partial_row = partial_row,
                  .blocks = static_cast<int>(blocks),
@@ -368,6 +374,7 @@ void launch(ExecutionContext& ctx, const char* name, const Operands& op, RowShap
     });
     check_launch(name);
   }
+  if (!wants_sums) return;
   add_block_sums(ctx, op, sums);
   check_launch(name);
 }

@@ -25,8 +25,8 @@ struct NormGradientRow {
   const float* factors;  // null: no dropout
   float* d_in;           // with a residual sum: the gradient of the branch
   float* d_sum;          // null: no residual sum
-  float* d_gain;         // partial sums of this row's block
-  float* d_bias;
+  float* d_gain;         // partial sums of this row's block; null: neither is wanted
+  float* d_bias;         // null with d_gain
 };
 
 struct NormAverages {

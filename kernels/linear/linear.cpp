@@ -37,10 +37,15 @@ class LinearChecks {
     check_shape(op_, "bias", view, dtype_, Shape{shape_.out_columns});
   }
   // Both of one type.
-  void gradients(const ConstView& d_weight, const std::optional<View>& d_bias) const {
-    check_gradient_dtype(op_, "d_weight", d_weight, dtype_);
-    check_shape(op_, "d_weight", d_weight, d_weight.dtype(), weight_shape_);
-    if (d_bias) check_shape(op_, "d_bias", *d_bias, d_weight.dtype(), Shape{shape_.out_columns});
+  void gradients(const std::optional<View>& d_weight, const std::optional<View>& d_bias) const {
+    if (d_weight) {
+      check_gradient_dtype(op_, "d_weight", *d_weight, dtype_);
+      check_shape(op_, "d_weight", *d_weight, d_weight->dtype(), weight_shape_);
+    }
+    if (!d_bias) return;
+    if (!d_weight) check_gradient_dtype(op_, "d_bias", *d_bias, dtype_);
+    const DType gradient = d_weight ? d_weight->dtype() : d_bias->dtype();
+    check_shape(op_, "d_bias", *d_bias, gradient, Shape{shape_.out_columns});
   }
   // `written` is written while `read` is still wanted.
   void apart(const char* operand, const ConstView& written, const char* other,
@@ -140,12 +145,13 @@ void linear_backward(ExecutionContext& ctx, const LinearGradient& op) {
   checks.gradients(op.d_weight, op.d_bias);
   const LinearShape& s = checks.shape();
   const double d_in = op.d_in ? transfers(op.d_in_mode) + (op.before ? 1.0 : 0.0) : 0.0;
+  const double d_weight = op.d_weight ? 1.0 : 0.0;
   const OpScope scope = profile_scope(
       ctx, "linear_backward", s,
-      {.products = op.d_in ? 2.0 : 1.0,
-       .elements = out_size(s) + (1 + d_in) * in_size(s) + (op.d_in ? weight_size(s) : 0.0),
-       .gradients = transfers(op.d_weight_mode) * weight_size(s)},
-      op.in.dtype(), op.d_weight.dtype());
+      {.products = (op.d_in ? 1.0 : 0.0) + d_weight,
+       .elements = out_size(s) + (d_weight + d_in) * in_size(s) + (op.d_in ? weight_size(s) : 0.0),
+       .gradients = d_weight * transfers(op.d_weight_mode) * weight_size(s)},
+      op.in.dtype(), op.d_weight ? op.d_weight->dtype() : op.in.dtype());
   switch (ctx.device_kind()) {
     case DeviceKind::kCpu:
       cpu::linear_backward(ctx, op, s);

@@ -35,12 +35,12 @@ struct Linear {
 };
 
 struct LinearGradient {
-  ConstView d_out;                            // (N, M) A; rows may be padded
-  ConstView in;                               // (N, K) A
-  ConstView weight;                           // (K, M) or (M, K) A
-  std::optional<View> d_in = std::nullopt;    // (N, K) A; absent: not wanted
-  View d_weight;                              // G, shape of weight
-  std::optional<View> d_bias = std::nullopt;  // (M) G; absent: the layer has none
+  ConstView d_out;                              // (N, M) A; rows may be padded
+  ConstView in;                                 // (N, K) A
+  ConstView weight;                             // (K, M) or (M, K) A
+  std::optional<View> d_in = std::nullopt;      // (N, K) A; absent: not wanted
+  std::optional<View> d_weight = std::nullopt;  // G, shape of weight; absent: it is frozen
+  std::optional<View> d_bias = std::nullopt;    // (M) G; absent: frozen, or the layer has none
   WeightLayout layout = WeightLayout::kInOut;
   GradientMode d_in_mode = GradientMode::kOverwrite;
   GradientMode d_weight_mode = GradientMode::kAccumulate;  // d_bias's too

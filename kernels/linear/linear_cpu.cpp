@@ -125,6 +125,7 @@ void d_in_product(ExecutionContext& ctx, const LinearGradient& op, const LinearS
 
 // d_W = in^T d_out, or its transpose
 void d_weight_product(ExecutionContext& ctx, const LinearGradient& op, const LinearShape& shape) {
+  if (!op.d_weight) return;
   const bool in_out = op.layout == WeightLayout::kInOut;
   const ConstView &left = in_out ? op.in : op.d_out, &right = in_out ? op.d_out : op.in;
   gemm(ctx, {.transpose_a = true,
@@ -135,8 +136,8 @@ void d_weight_product(ExecutionContext& ctx, const LinearGradient& op, const Lin
              .lda = left.row_stride(),
              .b = right.data<float>(),
              .ldb = right.row_stride(),
-             .c = op.d_weight.data<float>(),
-             .ldc = op.d_weight.row_stride(),
+             .c = op.d_weight->data<float>(),
+             .ldc = op.d_weight->row_stride(),
              .accumulate = op.d_weight_mode == GradientMode::kAccumulate});
 }
 

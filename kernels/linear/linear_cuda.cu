@@ -52,13 +52,23 @@ void d_in_product(ExecutionContext& ctx, const LinearGradient& op) {
   gelu_gradient_and_sums(ctx, {.d_out = *op.d_in, .before = op.before, .d_in = op.d_in});
 }
 
-// d_W = or += in' d_out, or its transpose
+// d_W = or += in' d_out, or its transpose; d_weight must be there
 Product d_weight_product(const LinearGradient& op) {
   const bool in_out = op.layout == WeightLayout::kInOut;
   return {.left = {in_out ? op.in : op.d_out, true},
           .right = {in_out ? op.d_out : op.in},
-          .out = op.d_weight,
+          .out = *op.d_weight,
           .accumulate = op.d_weight_mode == GradientMode::kAccumulate};
+}
+
+// d_bias = or += the sum of the rows of d_out, by passes of our own.
+void d_bias_alone(ExecutionContext& ctx, const LinearGradient& op, std::span<float> scratch) {
+  gelu_gradient_and_sums(ctx, {.d_out = op.d_out, .sums = scratch});
+  add_parts(ctx, {.parts = scratch.data(),
+                  .dtype = DType::kFloat32,
+                  .rows = linear_row_blocks(op.d_out.rows()),
+                  .out = *op.d_bias,
+                  .mode = op.d_weight_mode});
 }
 
 // Both gradients of the parameters in one product. The library overwrites its sums: where d_bias
@@ -80,12 +90,7 @@ void d_weight_and_d_bias(ExecutionContext& ctx, const LinearGradient& op,
                            .mode = op.d_weight_mode});
   }
   multiply(ctx, plain);
-  gelu_gradient_and_sums(ctx, {.d_out = op.d_out, .sums = scratch});
-  add_parts(ctx, {.parts = scratch.data(),
-                  .dtype = DType::kFloat32,
-                  .rows = linear_row_blocks(op.d_out.rows()),
-                  .out = *op.d_bias,
-                  .mode = op.d_weight_mode});
+  d_bias_alone(ctx, op, scratch);
 }
 
 }  // namespace
@@ -105,12 +110,17 @@ void linear_forward(ExecutionContext& ctx, const Linear& op, const LinearShape& 
 void linear_backward(ExecutionContext& ctx, const LinearGradient& op, const LinearShape& shape) {
   d_in_product(ctx, op);
   if (!op.d_bias) {
-    multiply(ctx, d_weight_product(op));
+    if (op.d_weight) multiply(ctx, d_weight_product(op));
     return;
   }
   ScratchFrame scratch(ctx);
-  d_weight_and_d_bias(
-      ctx, op, scratch.take<float>(linear_bias_gradient_scratch(shape.rows, shape.out_columns)));
+  const std::span<float> sums =
+      scratch.take<float>(linear_bias_gradient_scratch(shape.rows, shape.out_columns));
+  if (op.d_weight) {
+    d_weight_and_d_bias(ctx, op, sums);
+  } else {
+    d_bias_alone(ctx, op, sums);
+  }
 }
 
 void linear_gelu_forward(ExecutionContext& ctx, const LinearGelu& op, const LinearShape& shape) {

@@ -98,6 +98,7 @@ struct ScheduleSection {
 
 struct TrainingSection {
   std::int64_t steps = 19560;
+  std::vector<std::string> freeze;  // names and patterns of tensors; empty: all are trained
 
   bool operator==(const TrainingSection&) const = default;
 };

@@ -26,7 +26,7 @@ constexpr Section kSections[] = {
      "AdamW (Loshchilov and Hutter 2019). Weight decay acts on matrices, not on biases, gains and "
      "other vectors."},
     {"schedule", "The learning rate over the steps: a linear rise, then the curve of `kind`."},
-    {"training", "How long to train."},
+    {"training", "How long to train, and what of the model."},
     {"early_stopping", "When a run ends before its last step."},
     {"weight_average", "An average of the weights over the steps, a model of its own."},
     {"guard",
@@ -112,6 +112,9 @@ std::string describe_type(const Key& key) {
       break;
     case Type::kFileList:
       out = "path | list of paths";
+      break;
+    case Type::kNameList:
+      out = "name | list of names or patterns";
       break;
     case Type::kInteger:
       out = "integer, " + describe_range(key.range);

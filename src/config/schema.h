@@ -26,6 +26,7 @@ enum class Type {
   kFolderName,
   kPathList,
   kFileList,  // paths without patterns
+  kNameList,  // names of other things than files
   kInteger,   // a value of this type may also be one of the key's choices
   kNumber,
   kNumberList,

@@ -133,6 +133,16 @@ void add_schedule(std::vector<Key>& keys) {
        .range = {1, kMostSteps},
        .unit = "steps",
        .documentation = "Optimizer steps of the whole run, those before a resume included."}));
+  keys.push_back(joined(
+      bind<&RunConfig::training, &TrainingSection::freeze>(),
+      {.path = "training.freeze",
+       .type = Type::kNameList,
+       .documentation =
+           "What of the model stays as it is: it has no gradients and no moments, and below the "
+           "lowest tensor that is trained there is no backward pass. `embeddings`, "
+           "`token_embedding`, `position_embedding`, `blocks`, `blocks.3`, `blocks.0-5`, `norms`, "
+           "`biases`, `head` (where it is not tied), or names of tensors with `*` and `?`: "
+           "`h.*.mlp.*`. Empty: all is trained."}));
 }
 
 void add_stopping(std::vector<Key>& keys) {

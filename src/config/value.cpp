@@ -40,7 +40,9 @@ class ValueReader {
 
   std::optional<Value> read() {
     if (node_.kind == Node::Kind::kNull) return read_null();
-    if (key_.type == Type::kPathList || key_.type == Type::kFileList) return read_list();
+    if (key_.type == Type::kPathList || key_.type == Type::kFileList ||
+        key_.type == Type::kNameList)
+      return read_list();
     if (key_.type == Type::kNumberList) return read_numbers();
     if (node_.kind != Node::Kind::kScalar) return wrong_type();
     switch (key_.type) {
@@ -60,6 +62,7 @@ class ValueReader {
         return read_folder_name();
       case Type::kPathList:
       case Type::kFileList:
+      case Type::kNameList:
       case Type::kNumberList:
         break;
     }
@@ -220,16 +223,37 @@ class ValueReader {
                   reason);
   }
 
+  std::optional<std::string> read_entry(const Node& node) {
+    if (key_.type != Type::kNameList) return read_path(node);
+    if (!node.text.empty() && printable(node.text) == node.text) return node.text;
+    return refuse(node.place,
+                  fmt::format("an entry of `{}` is empty or has control characters", key_.path));
+  }
+
+  std::string entry_text() const {
+    switch (key_.type) {
+      case Type::kFileList:
+        return "path";
+      case Type::kNameList:
+        return "name or pattern";
+      default:
+        return "path or pattern";
+    }
+  }
+
   std::optional<Value> read_list() {
     if (node_.kind == Node::Kind::kMap) return wrong_type();
     std::vector<std::string> out;
     if (node_.kind == Node::Kind::kScalar) {
       if (!node_.in_quotes && node_.text.find(", ") != std::string::npos) {
-        return refuse(
-            node_.place, fmt::format("`{}` = {} is one path", key_.path, in_backquotes(node_.text)),
-            "a list needs brackets: [a.bin, b.bin]", "a path with a comma in it needs quotes");
+        return refuse(node_.place,
+                      fmt::format("`{}` = {} is one {}", key_.path, in_backquotes(node_.text),
+                                  key_.type == Type::kNameList ? "name" : "path"),
+                      key_.type == Type::kNameList ? "a list needs brackets: [a, b]"
+                                                   : "a list needs brackets: [a.bin, b.bin]",
+                      key_.type == Type::kNameList ? "" : "a path with a comma in it needs quotes");
       }
-      std::optional<std::string> path = read_path(node_);
+      std::optional<std::string> path = read_entry(node_);
       if (!path) return std::nullopt;
       out.push_back(std::move(*path));
       return Value(std::move(out));
@@ -239,19 +263,18 @@ class ValueReader {
       if (item.kind != Node::Kind::kScalar) {
         refuse(item.kind == Node::Kind::kNull ? key_place_ : item.place,
                fmt::format("an entry of `{}` cannot be {}", key_.path, kind_name(item)),
-               key_.type == Type::kFileList ? "a path" : "a path or a pattern");
+               "a " + entry_text());
         good = false;
         continue;
       }
-      std::optional<std::string> path = read_path(item);
+      std::optional<std::string> path = read_entry(item);
       good = good && path.has_value();
       if (path) out.push_back(std::move(*path));
     }
     if (!good) return std::nullopt;
     if (key_.required && out.empty()) {
-      return refuse(
-          key_place_, fmt::format("`{}` is empty", key_.path),
-          key_.type == Type::kFileList ? "at least one path" : "at least one path or pattern");
+      return refuse(key_place_, fmt::format("`{}` is empty", key_.path),
+                    "at least one " + entry_text());
     }
     return Value(std::move(out));
   }

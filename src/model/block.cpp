@@ -64,7 +64,11 @@ void block_forward(ExecutionContext& ctx, const BlockOperands& op) {
 void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                     const BlockGradients& gradients) {
   const auto& [heads, epsilon, x, n, mean, inv_std, w, next_norm, a, branch, dropout] = op;
-  const auto& [g, g_next_norm, d, mode] = gradients;
+  const auto& [g, g_next_norm, d, mode, lowest] = gradients;
+  // The gradient of what equation `number` reads: wanted where another equation follows.
+  const auto above = [end = lowest](int number, const View& d_in) {
+    return number > end ? std::optional<View>(d_in) : std::nullopt;
+  };
 
   residual_layernorm_backward(
       ctx, {.d_normed = d.n,
@@ -74,25 +78,29 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
             .inv_std = a.next_inv_std,
             .d_sum = d.x,
             .d_branch = d.branch,
-            .d_gain = g_next_norm.gain,
-            .d_bias = g_next_norm.bias,
+            .d_gain = if_trained(g_next_norm.gain),
+            .d_bias = if_trained(g_next_norm.bias),
             .d_gain_mode = mode,
             .branch_dropout = dropout.mlp_branch});  // (7)* d.x of x_mid, d.branch
+  if (lowest == 7) return;
+  const auto before = lowest < 6 ? std::optional<ConstView>(a.u) : std::nullopt;
   linear_backward(ctx, {.d_out = d.branch,
                         .in = a.g,
                         .weight = w.contract.weight,
-                        .d_in = d.g,
-                        .d_weight = g.contract.weight,
-                        .d_bias = g.contract.bias,
+                        .d_in = above(6, d.g),
+                        .d_weight = if_trained(g.contract.weight),
+                        .d_bias = if_trained(g.contract.bias),
                         .d_weight_mode = mode,
-                        .before = a.u});  // (6)* and GELU's: d.g of u, (B, T, 4C)
+                        .before = before});  // (6)* and GELU's: d.g of u, (B, T, 4C)
+  if (lowest == 6) return;
   linear_backward(ctx, {.d_out = d.g,
                         .in = a.m,
                         .weight = w.expand.weight,
-                        .d_in = d.n,
-                        .d_weight = g.expand.weight,
-                        .d_bias = g.expand.bias,
+                        .d_in = above(5, d.n),
+                        .d_weight = if_trained(g.expand.weight),
+                        .d_bias = if_trained(g.expand.bias),
                         .d_weight_mode = mode});  // (5)* d.n of m
+  if (lowest == 5) return;
   residual_layernorm_backward(
       ctx, {.d_normed = d.n,
             .sum = a.x_mid,
@@ -101,17 +109,19 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
             .inv_std = a.inv_std2,
             .d_sum = d.x,
             .d_branch = d.branch,
-            .d_gain = g.norm2.gain,
-            .d_bias = g.norm2.bias,
+            .d_gain = if_trained(g.norm2.gain),
+            .d_bias = if_trained(g.norm2.bias),
             .d_gain_mode = mode,
             .branch_dropout = dropout.attention_branch});  // (4)* d.x of x, d.branch
+  if (lowest == 4) return;
   linear_backward(ctx, {.d_out = d.branch,
                         .in = a.attended,
                         .weight = w.projection.weight,
-                        .d_in = d.attended,
-                        .d_weight = g.projection.weight,
-                        .d_bias = g.projection.bias,
+                        .d_in = above(3, d.attended),
+                        .d_weight = if_trained(g.projection.weight),
+                        .d_bias = if_trained(g.projection.bias),
                         .d_weight_mode = mode});  // (3)* d.attended: (B, T, C)
+  if (lowest == 3) return;
   attention_backward(ctx, {.d_out = d.attended,
                            .qkv = a.qkv,
                            .out = a.attended,
@@ -122,9 +132,9 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
   linear_backward(ctx, {.d_out = d.qkv,
                         .in = n,
                         .weight = w.qkv.weight,
-                        .d_in = d.n,
-                        .d_weight = g.qkv.weight,
-                        .d_bias = g.qkv.bias,
+                        .d_in = above(1, d.n),
+                        .d_weight = if_trained(g.qkv.weight),
+                        .d_bias = if_trained(g.qkv.bias),
                         .d_weight_mode = mode});  // (1)* d.n of n
 }
 // clang-format on

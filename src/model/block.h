@@ -35,10 +35,13 @@ struct BlockOperands {
 };
 
 struct BlockGradients {
-  const BlockParameters<View>& weights;
+  const BlockParameters<View>& weights;  // frozen ones without elements (if_trained)
   const NormParameters<View>& next_norm;
   const ActivationGradients& d;  // in: d.x and d.n of next_x and next_n; out: of x and n
   kernels::GradientMode mode;    // of weights and next_norm
+  // The lowest equation whose gradients are needed (BackwardExtent): the pass ends behind it, and
+  // leaves d.x and d.n unfinished. 0: all, and the gradients of x and n.
+  int lowest = 0;
 };
 
 void block_forward(ExecutionContext& ctx, const BlockOperands& op);

@@ -18,8 +18,8 @@ struct LanguageModelHead {
   View losses;         // (B T) nats, written; 0 where ignored
   View logits;         // (R, V) scratch for a chunk of R rows
   float scale = 1.0f;  // of the gradients: 1 / (valid targets of the global batch)
-  std::optional<View> d_normed = std::nullopt;  // (B, T, C) overwritten; absent: loss only
-  std::optional<View> d_weight = std::nullopt;  // (V, C); present with d_normed
+  std::optional<View> d_normed = std::nullopt;  // (B, T, C) overwritten; absent: not wanted
+  std::optional<View> d_weight = std::nullopt;  // (V, C); absent: not wanted, or frozen
   kernels::GradientMode d_weight_mode = kernels::GradientMode::kAccumulate;
 };
 

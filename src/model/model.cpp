@@ -4,6 +4,7 @@
 #include "kernels/dropout/dropout.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/layernorm/layernorm.h"
+#include "src/model/backward_extent.h"
 #include "src/model/block.h"
 #include "src/model/language_model_head.h"
 #include "src/model/recompute.h"
@@ -93,7 +94,8 @@ void embeddings_forward(ExecutionContext& ctx, const ModelPass& pass) {
                           .epsilon = pass.config.layernorm_epsilon});
 }
 
-void embeddings_backward(ExecutionContext& ctx, const ModelBackward& op) {
+void embeddings_backward(ExecutionContext& ctx, const ModelBackward& op,
+                         const BackwardExtent& extent) {
   const ModelPass& pass = op.pass;
   need(pass, 1);
   const Activations& a = pass.activations;
@@ -107,22 +109,26 @@ void embeddings_backward(ExecutionContext& ctx, const ModelBackward& op) {
                                     .inv_std = a.inv_std0,
                                     .d_sum = op.d.x,
                                     .d_branch = op.d.x,
-                                    .d_gain = g.gain,
-                                    .d_bias = g.bias,
+                                    .d_gain = if_trained(g.gain),
+                                    .d_bias = if_trained(g.bias),
                                     .d_gain_mode = op.mode});
+  if (extent.lowest_of(-1) > 0) return;
   if (const auto mask = mask_at(pass, pass.config.embedding_dropout, 0)) {
     dropout_backward(ctx, {.d_out = op.d.x, .d_in = op.d.x, .mask = *mask});
   }
   if (op.mode == GradientMode::kOverwrite) {
     // The embedding's gradient only adds, to the rows of the batch's tokens; a tied head has
     // written to all of them before.
-    set_zero(ctx, {.out = op.gradients.position_embedding});
-    if (!pass.config.tied_head) set_zero(ctx, {.out = op.gradients.token_embedding});
+    const auto clear = [&](const View& gradient) {
+      if (gradient.elements() > 0) set_zero(ctx, {.out = gradient});
+    };
+    clear(op.gradients.position_embedding);
+    if (!pass.config.tied_head) clear(op.gradients.token_embedding);
   }
   embedding_backward(ctx, {.tokens = pass.tokens,
                            .d_out = op.d.x,
-                           .d_token_embedding = op.gradients.token_embedding,
-                           .d_position_embedding = op.gradients.position_embedding});
+                           .d_token_embedding = if_trained(op.gradients.token_embedding),
+                           .d_position_embedding = if_trained(op.gradients.position_embedding)});
 }
 
 }  // namespace
@@ -145,12 +151,13 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
   model_forward(ctx, op.pass);
 
   need_head(op.pass);
+  const BackwardExtent extent = backward_extent(op.pass.config);
   const std::int64_t end = 1 + op.pass.config.layers;  // the group behind the last block
   need_gradient(op, op.pass.config.tied_head ? 0 : end);
   LanguageModelHead head = head_operands(op.pass, targets);
   head.scale = scale;
-  head.d_normed.emplace(op.d.n);
-  head.d_weight.emplace(op.gradients.head);
+  if (extent.block < op.pass.config.layers) head.d_normed.emplace(op.d.n);
+  head.d_weight = if_trained(op.gradients.head);
   head.d_weight_mode = op.mode;
   language_model_head(ctx, head);
 
@@ -160,18 +167,25 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
     const bool last = i + 1 == op.pass.config.layers;
     const NormParameters<View>& next_norm =
         last ? op.gradients.final_norm : op.gradients.blocks[at + 1].norm1;
-    need_block(op.pass, i);
     if (last && op.pass.config.tied_head) need_gradient(op, end);
     need_gradient(op, 1 + i);
+    if (i < extent.block) {
+      if (op.on_gradient_ready) op.on_gradient_ready(i);
+      continue;
+    }
+    need_block(op.pass, i);
     const BlockOperands operands = block_operands(op.pass, i);
     recompute_block(ctx, operands, i == 0, op.pass.activations.keep);
-    block_backward(
-        ctx, operands,
-        {.weights = op.gradients.blocks[at], .next_norm = next_norm, .d = op.d, .mode = op.mode});
+    block_backward(ctx, operands,
+                   {.weights = op.gradients.blocks[at],
+                    .next_norm = next_norm,
+                    .d = op.d,
+                    .mode = op.mode,
+                    .lowest = extent.lowest_of(i)});
     if (op.on_gradient_ready) op.on_gradient_ready(i);
   }
   if (!op.pass.config.tied_head) need_gradient(op, 0);
-  embeddings_backward(ctx, op);
+  if (extent.block < 0) embeddings_backward(ctx, op, extent);
   if (op.on_gradient_ready) op.on_gradient_ready(-1);
 }
 
@@ -195,9 +209,11 @@ std::size_t measure_scratch(const ModelConfig& config, BatchShape batch,
     model_loss(ctx, pass, tokens);
     return scratch.high_water();
   }
-  const ParameterSet measured(
-      config, "measure",
-      {.dtype = gradients.dtype, .head_dtype = gradients.head_dtype, .only_measures = true});
+  const ParameterSet measured(config, "measure",
+                              {.dtype = gradients.dtype,
+                               .head_dtype = gradients.head_dtype,
+                               .only_measures = true,
+                               .trained_only = gradients.trained_only});
   const ActivationGradients d = lay_out_activation_gradients(arena, config, batch, target.dtype);
   // Adding to a gradient may take scratch that overwriting it does not, and the other way round.
   for (const GradientMode mode : {GradientMode::kOverwrite, GradientMode::kAccumulate}) {

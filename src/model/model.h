@@ -69,7 +69,9 @@ void model_loss(ExecutionContext& ctx, const ModelPass& pass, ConstView targets)
 
 // Forward, loss and backward: gradients += scale * d(sum of losses)/d(weights), or = by `mode`.
 // `scale` is usually 1 / (number of valid targets of the global batch), which makes the sum over
-// micro-batches the gradient of the global mean.
+// micro-batches the gradient of the global mean. Frozen tensors, whose views in `gradients` have no
+// element, get none, and the pass ends at the lowest tensor that is trained; ready and needed are
+// told of all groups all the same.
 void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, ConstView targets,
                             float scale);
 

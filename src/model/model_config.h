@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace ovid::model {
 
@@ -16,6 +18,9 @@ struct ModelConfig {
   float embedding_dropout = 0.0f;  // probabilities in [0, 1)
   float attention_dropout = 0.0f;
   float residual_dropout = 0.0f;
+  // Names of the tensors that are not trained, sorted: their gradients are not computed, and they
+  // have no moments. No part of the shape; empty: all are trained.
+  std::vector<std::string> frozen = {};
 
   bool operator==(const ModelConfig&) const = default;
 };

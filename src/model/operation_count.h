@@ -16,8 +16,9 @@ struct OperationCount {
 
 OperationCount forward_operations(const ModelConfig& config, BatchShape batch);
 
-// Forward and backward: each product of the forward pass has two in the backward pass. What is
-// recomputed does not count: it is no progress.
+// Forward and backward: each product of the forward pass has two in the backward pass, one where
+// its weight is frozen, and none below the lowest tensor that is trained. What is recomputed does
+// not count: it is no progress.
 OperationCount training_operations(const ModelConfig& config, BatchShape batch);
 
 }  // namespace ovid::model

@@ -37,6 +37,15 @@ std::vector<View> take_groups(memory::Arena& arena, const ModelConfig& config,
   return rows;
 }
 
+// A tensor that lies in no group's row; nothing of one that is left out.
+View take_tensor(memory::Arena& arena, const ModelConfig& config, const TensorDescription& tensor,
+                 const ParameterStorage& storage) {
+  const DType dtype = dtype_of(config, tensor, storage);
+  if (!tensor.trained && storage.trained_only) return {nullptr, dtype, Shape{0}};
+  if (tensor.trained && storage.shards > 0) return {nullptr, dtype, tensor.shape};
+  return arena.take(tensor.name, dtype, tensor.shape, tensor.reserved_rows);
+}
+
 // Where a tensor lies in the row of its group.
 View view_in(const ShardLayout& layout, const std::vector<View>& rows, std::size_t tensor) {
   const ShardLayout::Tensor& place = layout.tensors[tensor];
@@ -50,13 +59,9 @@ memory::Arena make_arena(const ModelConfig& config, const std::string& purpose,
                          const ParameterStorage& storage) {
   if (storage.only_measures) return memory::Arena(purpose);
   const std::size_t bytes = memory::measure([&](memory::Arena& arena) {
-    if (storage.shards > 0) {
-      take_groups(arena, config, storage);
-      return;
-    }
-    for (const TensorDescription& t : describe_tensors(config)) {
-      arena.take(t.name, dtype_of(config, t, storage), t.shape, t.reserved_rows);
-    }
+    take_groups(arena, config, storage);
+    for (const TensorDescription& t : describe_tensors(config))
+      take_tensor(arena, config, t, storage);
   });
   return memory::Arena(purpose, bytes, storage.device);
 }
@@ -123,20 +128,28 @@ std::int64_t parameter_count(const ModelConfig& config) {
   return count;
 }
 
+std::int64_t trained_parameter_count(const ModelConfig& config) {
+  std::int64_t count = 0;
+  for (const TensorDescription& t : describe_tensors(config)) {
+    if (t.trained) count += t.shape.elements();
+  }
+  return count;
+}
+
 ParameterSet::ParameterSet(const ModelConfig& config, const std::string& purpose,
                            const ParameterStorage& storage)
     : dtype_(storage.dtype),
       arena_(make_arena(config, purpose, storage)),
       groups_(take_groups(arena_, config, storage)),
-      views_(build_parameters(
-          config, [&, layout = lay_out_shards(config, std::max(storage.shards, 1))](
-                      const TensorDescription& t) {
-            const View view = storage.shards > 0 ? view_in(layout, groups_, tensors_.size())
-                                                 : arena_.take(t.name, dtype_of(config, t, storage),
-                                                               t.shape, t.reserved_rows);
-            tensors_.push_back({t, view});
-            return view;
-          })) {}
+      views_(build_parameters(config,
+                              [&, layout = lay_out_shards(config, std::max(storage.shards, 1))](
+                                  const TensorDescription& t) {
+                                const View view = storage.shards > 0 && t.trained
+                                                      ? view_in(layout, groups_, tensors_.size())
+                                                      : take_tensor(arena_, config, t, storage);
+                                tensors_.push_back({t, view});
+                                return view;
+                              })) {}
 
 View ParameterSet::flat() {
   for (const Tensor& tensor : tensors_) {
@@ -149,12 +162,15 @@ View ParameterSet::flat() {
 
 std::vector<View> ParameterSet::runs() const {
   if (!groups_.empty()) return groups_;
-  std::vector<View> runs;
+  std::vector<View> runs, held;
+  for (const Tensor& tensor : tensors_) {
+    if (tensor.view.elements() > 0) held.push_back(tensor.view);
+  }
   const std::vector<memory::Arena::Entry>& entries = arena_.entries();
-  for (std::size_t first = 0; first < tensors_.size();) {
-    const View& begin = tensors_[first].view;
+  for (std::size_t first = 0; first < held.size();) {
+    const View& begin = held[first];
     std::size_t next = first + 1;
-    while (next < tensors_.size() && tensors_[next].view.dtype() == begin.dtype()) ++next;
+    while (next < held.size() && held[next].dtype() == begin.dtype()) ++next;
     const std::size_t end = next < entries.size() ? entries[next].offset : arena_.used_bytes();
     const std::size_t bytes = end - entries[first].offset;
     runs.emplace_back(begin.raw(), begin.dtype(),

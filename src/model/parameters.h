@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,7 +33,8 @@ struct TensorDescription {
   Shape shape;
   Initialisation initialisation;
   std::int64_t reserved_rows =
-      0;  // zero rows behind the tensor, so that products over it can be padded
+      0;                // zero rows behind the tensor, so that products over it can be padded
+  bool trained = true;  // not one of ModelConfig::frozen
 
   bool decays() const { return shape.rank() >= 2; }  // weight decay acts on matrices only
 };
@@ -76,20 +78,24 @@ auto build_parameters(const ModelConfig& config, Make&& make) {
   using V = decltype(make(std::declval<const TensorDescription&>()));
   const std::int64_t C = config.width;
   const std::int64_t padded_vocabulary = (config.vocabulary_size + 127) / 128 * 128;
+  const auto add = [&](TensorDescription tensor) {
+    tensor.trained = !std::binary_search(config.frozen.begin(), config.frozen.end(), tensor.name);
+    return make(tensor);
+  };
   const auto norm = [&](const std::string& name) {
-    V gain = make({name + ".weight", Shape{C}, Initialisation::kOne});
-    V bias = make({name + ".bias", Shape{C}, Initialisation::kZero});
+    V gain = add({name + ".weight", Shape{C}, Initialisation::kOne});
+    V bias = add({name + ".bias", Shape{C}, Initialisation::kZero});
     return NormParameters<V>{gain, bias};
   };
   const auto linear = [&](const std::string& name, std::int64_t in, std::int64_t out,
                           Initialisation init) {
-    V weight = make({name + ".weight", Shape{in, out}, init});
-    V bias = make({name + ".bias", Shape{out}, Initialisation::kZero});
+    V weight = add({name + ".weight", Shape{in, out}, init});
+    V bias = add({name + ".bias", Shape{out}, Initialisation::kZero});
     return LinearParameters<V>{weight, bias};
   };
   const auto embedding = [&](const std::string& name, std::int64_t rows,
                              std::int64_t reserved_rows) {
-    return make({name, Shape{rows, C}, Initialisation::kNormal, reserved_rows});
+    return add({name, Shape{rows, C}, Initialisation::kNormal, reserved_rows});
   };
 
   const std::int64_t reserved = padded_vocabulary - config.vocabulary_size;
@@ -114,6 +120,7 @@ auto build_parameters(const ModelConfig& config, Make&& make) {
 
 std::vector<TensorDescription> describe_tensors(const ModelConfig& config);
 std::int64_t parameter_count(const ModelConfig& config);
+std::int64_t trained_parameter_count(const ModelConfig& config);  // without the frozen ones
 
 // The number type of a set of parameters, and where it lies.
 struct ParameterStorage {
@@ -124,9 +131,17 @@ struct ParameterStorage {
   kernels::cuda::Device* device = nullptr;  // null: host memory
   bool only_measures = false;               // the views have null addresses
   // Of ranks that share the set: each group of tensors is a row of lay_out_shards(config, shards),
-  // padded so that every rank's part is as long, and all tensors have `dtype`. 0: one rank's set.
+  // padded so that every rank's part is as long, and all tensors have `dtype`; frozen tensors are
+  // in no row, but behind all of them. 0: one rank's set.
   int shards = 0;
+  // Of gradients: frozen tensors take no memory, and their views have no element.
+  bool trained_only = false;
 };
+
+// The view of a gradient for an op: absent where the tensor is frozen.
+inline std::optional<View> if_trained(const View& gradient) {
+  return gradient.elements() > 0 ? std::optional<View>(gradient) : std::nullopt;
+}
 
 // One value for each parameter of a model, in one arena: the weights, the gradients, or one of the
 // moments.

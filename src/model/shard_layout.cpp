@@ -27,6 +27,7 @@ std::string group_of(const std::string& name) {
 
 // Elements that a tensor takes, with the reserved rows behind it.
 std::int64_t room_of(const TensorDescription& tensor) {
+  if (!tensor.trained) return 0;
   return tensor.shape.elements() + tensor.reserved_rows * tensor.shape.last();
 }
 
@@ -75,7 +76,7 @@ ShardLayout lay_out_shards(const ModelConfig& config, int ranks) {
     layout.tensors.push_back({.description = description,
                               .group = layout.groups.size() - 1,
                               .offset = offset,
-                              .elements = description.shape.elements()});
+                              .elements = description.trained ? description.shape.elements() : 0});
     end = group.offset + round_up(group.elements, ShardLayout::kAlignment);
   }
   for (ShardLayout::Group& group : layout.groups)

@@ -15,6 +15,7 @@ namespace ovid::model {
 // each block, and what follows the last block. Those of a group lie one after another in one flat
 // row, in the order of build_parameters, as they lie in a ParameterSet of float32 (reserved rows
 // behind an embedding included). The row is padded at its end, and rank r of R owns its r-th part.
+// Frozen tensors are listed with no elements and take no place: ranks share nothing of them.
 // A pure function of (config, ranks).
 struct ShardLayout {
   static constexpr std::int64_t kAlignment = 16;  // of a tensor in its row: 64 bytes of float32

@@ -1,5 +1,6 @@
 #include "src/optimizer/adamw_optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -95,8 +96,10 @@ std::vector<MomentPiece> AdamWOptimizer::take_moments(memory::Arena& arena,
                       .second = second});
   };
   if (!sharding.shards_moments) {
-    for (std::size_t i = 0; i < layout.tensors.size(); ++i)
-      take(i, 0, layout.tensors[i].elements, layout.tensors[i].offset);
+    for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
+      const model::ShardLayout::Tensor& t = layout.tensors[i];
+      if (t.description.trained) take(i, 0, t.elements, t.offset);
+    }
     return pieces;
   }
   for (std::size_t group = 0; group < layout.groups.size(); ++group) {
@@ -123,7 +126,10 @@ std::vector<MomentPiece> AdamWOptimizer::pieces_to_store() const {
   std::vector<MomentPiece> own;
   for (std::size_t group = 0; group < layout_.groups.size(); ++group) {
     for (const auto& p : layout_.pieces(group, sharding_.rank)) {
-      MomentPiece piece = pieces_[p.tensor];
+      // Frozen tensors have none.
+      MomentPiece piece = *std::find_if(pieces_.begin(), pieces_.end(), [&](const MomentPiece& of) {
+        return of.tensor == p.tensor;
+      });
       piece.begin = p.begin;
       piece.end = p.end;
       piece.whole = p.begin == 0 && p.end == layout_.tensors[p.tensor].elements;

@@ -59,11 +59,11 @@ struct MomentSharding {
   bool shards_moments = false;
 };
 
-// AdamW over all parameters of a model, with its two moments. Weights and gradients belong to the
-// caller. A bfloat16 copy of the weights is rounded up or down at random, by numbers that are a
-// pure function of (seed, step, place of the element in the model), so that updates too small for
-// the type still count on average; a float16 copy, which has eight times finer steps, to nearest.
-// Moments in bfloat16 are rounded likewise, by numbers of their own.
+// AdamW over all trained parameters of a model, with its two moments. Weights and gradients belong
+// to the caller. A bfloat16 copy of the weights is rounded up or down at random, by numbers that
+// are a pure function of (seed, step, place of the element in the model), so that updates too small
+// for the type still count on average; a float16 copy, which has eight times finer steps, to
+// nearest. Moments in bfloat16 are rounded likewise, by numbers of their own.
 class AdamWOptimizer {
  public:
   // On `device`; null: the CPU. Throws ResourceError.

@@ -71,7 +71,8 @@ model::ParameterSet& CanonicalReduction::buffer(int index) {
   while (static_cast<int>(more_.size()) < index) {
     more_.emplace_back(
         config_, fmt::format("gradients of a part of the batch ({})", more_.size() + 1),
-        model::ParameterStorage{.dtype = gradients_.dtype(), .shards = layout_.ranks});
+        model::ParameterStorage{
+            .dtype = gradients_.dtype(), .shards = layout_.ranks, .trained_only = true});
   }
   return index == 0 ? gradients_ : more_[static_cast<std::size_t>(index - 1)];
 }
@@ -104,6 +105,7 @@ void CanonicalReduction::receive(const HeldNode& held, int into) {
   std::int64_t offset = 0;
   for (std::size_t group = 0; group < layout_.groups.size(); ++group) {
     const std::int64_t elements = layout_.part_elements(group);
+    if (elements == 0) continue;  // all of it is frozen
     const View out = rest.row_range(offset, elements).reshaped(Shape{elements});
     const model::ParameterSet& source =
         held.rank == communicator_.rank() ? buffer(held.buffer) : gradients_;

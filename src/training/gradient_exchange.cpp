@@ -26,6 +26,7 @@ void gather_parts(distributed::Communicator& communicator, const model::ShardLay
                   const model::ParameterSet& set) {
   std::vector<distributed::Ticket> tickets;
   for (std::size_t group = 0; group < layout.groups.size(); ++group) {
+    if (layout.groups[group].elements == 0) continue;  // all of it is frozen
     tickets.push_back(
         communicator.begin_all_gather(own_part(layout, set, group, communicator.rank()),
                                       set.group(group), layout.groups[group].name));
@@ -39,6 +40,7 @@ GradientExchange::GradientExchange(distributed::Communicator& communicator,
     : communicator_(communicator), layout_(layout), gradients_(gradients), result_(result) {}
 
 void GradientExchange::begin(std::size_t group) {
+  if (layout_.groups[group].elements == 0) return;  // all of it is frozen
   const View row = gradients_.group(group);
   const std::string& label = layout_.groups[group].name;
   tickets_.push_back(

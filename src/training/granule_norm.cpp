@@ -165,6 +165,7 @@ double granule_sum_of_squares(kernels::ExecutionContext& ctx,
   double sum = 0;
   std::vector<std::size_t> read(static_cast<std::size_t>(layout.ranks));  // nodes of each rank
   for (std::size_t group = 0; group < layout.groups.size(); ++group) {
+    if (layout.groups[group].elements == 0) continue;  // all of it is frozen
     RowSum row;
     for (int rank = 0; rank < layout.ranks; ++rank) {
       const GranuleRange range = range_of(layout, group, rank);

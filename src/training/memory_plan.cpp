@@ -70,7 +70,8 @@ std::size_t partial_sum_bytes(const RunPlan& plan) {
   const int whole = std::max(buffers_of_range(share.first, share.first + share.count) - 1, 0);
   const int parts = plan.ranks.count > 1 ? buffers_of_run(sequences, plan.ranks.count) : 0;
   const model::ShardLayout layout = model::lay_out_shards(plan.model, plan.ranks.count);
-  return static_cast<std::size_t>(whole) * set_bytes(plan, {.shards = plan.shards()}) +
+  return static_cast<std::size_t>(whole) *
+             set_bytes(plan, {.shards = plan.shards(), .trained_only = true}) +
          static_cast<std::size_t>(parts) * aligned(layout.shard_elements());
 }
 

@@ -87,6 +87,15 @@ std::string ranks_text(const RunPlan& plan) {
                      plan.config().distributed.zero_stage, plan.canonical() ? ", " : "", order);
 }
 
+// "trained: 7.09M of 124.44M parameters, 5.7 %; frozen: 132 of 148 tensors".
+std::string trained_text(const model::ModelConfig& m) {
+  const auto trained = static_cast<double>(model::trained_parameter_count(m));
+  const auto all = static_cast<double>(model::parameter_count(m));
+  return fmt::format("trained: {:.2f}M of {:.2f}M parameters, {:.1f} %; frozen: {} of {} tensors",
+                     trained * 1e-6, all * 1e-6, 100 * trained / all, m.frozen.size(),
+                     model::describe_tensors(m).size());
+}
+
 std::string memory_text(const RunNeeds& needs, int ranks) {
   std::string text = needs.memory.on_gpu ? "memory of the GPU" : "memory";
   text += ranks > 1 ? ", of the first rank\n" : "\n";
@@ -136,14 +145,16 @@ RunNeeds needs_of(const RunPlan& plan, bool measure_speed) {
   const config::RunConfig& c = plan.config();
   RunNeeds needs;
   needs.parameters = model::parameter_count(plan.model);
+  needs.trained_parameters = model::trained_parameter_count(plan.model);
   needs.memory = plan_memory(plan);
   // Processes of one machine share its memory; each has a device of its own.
   const auto local = static_cast<std::size_t>(plan.ranks.local_count);
   needs.available_bytes = available_memory(plan) / (needs.memory.on_gpu ? 1 : local);
   needs.host_available_bytes = memory::available_memory() / local;
-  const std::size_t bytes_of_parameter =
-      (c.weight_average.decay > 0 ? 2 : 1) * sizeof(float) + 2 * bytes_of(plan.moment_dtype());
-  needs.checkpoint_bytes = bytes_of_parameter * static_cast<std::size_t>(needs.parameters);
+  const auto parameters = static_cast<std::size_t>(needs.parameters);
+  const auto trained = static_cast<std::size_t>(needs.trained_parameters);
+  needs.checkpoint_bytes = (c.weight_average.decay > 0 ? 2 : 1) * sizeof(float) * parameters +
+                           2 * bytes_of(plan.moment_dtype()) * trained;
   needs.checkpoints_kept = checkpoints_kept(c);
   needs.free_disk_bytes = free_disk(plan.directory);
   needs.steps = c.training.steps;
@@ -174,6 +185,7 @@ std::vector<std::string> describe_run(const RunPlan& plan, const MemoryPlan& mem
                   readable_bytes(memory.peak()), memory.on_gpu ? "GPU memory" : "memory",
                   plan.micro_batch.sequences, plan.train->total_tokens(),
                   plan.config().batch.sequences * plan.micro_batch.length)};
+  if (!m.frozen.empty()) lines.push_back(trained_text(m));
   if (!plan.compute.reason.empty()) {
     lines.push_back(fmt::format("no GPU is used: {}", plan.compute.reason));
   }
@@ -193,6 +205,7 @@ std::string to_text(const RunPlan& plan, const RunNeeds& needs) {
       : plan.keep() == model::Keep::kWithoutCheap ? "cheap"
                                                   : "block",
       kernels::name_of(plan.moment_dtype()));
+  if (!m.frozen.empty()) text += "  " + trained_text(m) + "\n";
   text += memory_text(needs, plan.ranks.count);
   text += fmt::format("disk\n  {} a checkpoint, up to {} kept: {}; {} free\n",
                       readable_bytes(needs.checkpoint_bytes), needs.checkpoints_kept,
@@ -219,6 +232,7 @@ std::string to_json(const RunPlan& plan, const RunNeeds& needs) {
   nlohmann::json arenas = nlohmann::json::object();
   for (const MemoryPlan::Part& part : needs.memory.parts) arenas[part.name] = part.bytes;
   nlohmann::json json = {{"parameters", needs.parameters},
+                         {"trained_parameters", needs.trained_parameters},
                          {"ranks", plan.ranks.count},
                          {"zero_stage", plan.config().distributed.zero_stage},
                          {"micro_sequences", plan.micro_batch.sequences},

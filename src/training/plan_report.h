@@ -14,6 +14,7 @@ namespace ovid::training {
 // What a run needs: the answer of `ovid plan`.
 struct RunNeeds {
   std::int64_t parameters = 0;
+  std::int64_t trained_parameters = 0;  // without frozen ones
   MemoryPlan memory;
   std::size_t process_bytes = 0;    // program, libraries and buffers beside the arenas
   std::size_t available_bytes = 0;  // of the memory that is computed in; 0: unknown

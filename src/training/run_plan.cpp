@@ -12,6 +12,7 @@
 #include "src/memory/arena.h"
 #include "src/model/model.h"
 #include "src/tokenizer/tokenizer.h"
+#include "src/training/frozen_tensors.h"
 #include "src/training/grown_vocabulary.h"
 #include "src/training/memory_plan.h"
 #include "src/training/parameter_files.h"
@@ -28,6 +29,15 @@ void refuse_what_is_absent(const RunPlan& plan) {
     refuse("ZeRO stage 3", "use distributed.zero_stage: 2");
   if (plan.canonical() && plan.target().kind == kernels::DeviceKind::kCuda)
     refuse("canonical reduction on a GPU", "use distributed.reduction: fast, or device.kind: cpu");
+}
+
+// Stage 2 has the gradients of blocks take turns in buffers of one layout.
+void refuse_frozen_in_stage_2(const RunPlan& plan) {
+  if (plan.model.frozen.empty() || !plan.shards_gradients()) return;
+  throw UsageError(fmt::format(
+      "distributed.zero_stage = {} cuts gradients of whole blocks, and training.freeze leaves some "
+      "out; use distributed.zero_stage: 1, with which frozen tensors have no gradients either",
+      plan.config().distributed.zero_stage));
 }
 
 // Every rank computes as many passes of as many sequences, unless single sequences are the unit.
@@ -259,6 +269,8 @@ RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use,
   if (c.initialize_from) plan.rows_to_read = plan.model.vocabulary_size;
   plan.model.vocabulary_size = vocabulary_of(plan, description);
   model::check_model_config(plan.model);
+  plan.model.frozen = frozen_tensors(c.training.freeze, plan.model);
+  refuse_frozen_in_stage_2(plan);
   const std::int64_t length = c.batch.length > 0 ? c.batch.length : plan.model.context_length;
   if (length > plan.model.context_length) {
     throw UsageError(fmt::format("batch.length = {} exceeds the model's context_length = {}",
@@ -298,7 +310,8 @@ model::Keep RunPlan::keep() const {
 
 model::ParameterStorage RunPlan::gradient_storage(const model::BatchShape& pass) const {
   const config::BatchSection& batch = config().batch;
-  model::ParameterStorage storage{.dtype = target().dtype, .shards = shards()};
+  model::ParameterStorage storage{
+      .dtype = target().dtype, .shards = shards(), .trained_only = true};
   const bool chunked = model::head_chunk_rows(model, pass.rows()) < pass.rows();
   if (batch.sequences > pass.sequences * ranks.count || (chunked && shards() > 0)) {
     storage.dtype = kernels::DType::kFloat32;

@@ -40,8 +40,10 @@ void resume_moments(const Path& checkpoint, TrainingStep& step) {
   std::vector<checkpoint::NamedDestination> destinations;
   kernels::cuda::Device* const device = step.weights().device();
   for (const char* prefix : {kFirstMoment, kSecondMoment}) {
-    for (const auto& tensor : step.weights().tensors())
+    for (const auto& tensor : step.weights().tensors()) {
+      if (!tensor.description.trained) continue;
       tensors.push_back({prefix + tensor.description.name, tensor.description.shape});
+    }
   }
   for (const optimizer::MomentPiece& piece : step.optimizer().pieces_to_load()) {
     destinations.push_back({stored_name(kFirstMoment, piece), piece.first, device});

@@ -60,6 +60,7 @@ class Part {
                                     std::int64_t vocabulary) {
     config.layers = layers;
     config.vocabulary_size = vocabulary;
+    config.frozen.clear();  // of one block or two: with frozen ones the estimate is an upper bound
     return config;
   }
   void lay_out(memory::Arena& arena, model::Keep keep) const {
@@ -96,12 +97,13 @@ Times time_update(const RunPlan& plan, std::int64_t vocabulary) {
   model::ModelConfig config = plan.model;
   config.layers = 1;
   config.vocabulary_size = vocabulary;
+  config.frozen.clear();
   model::ParameterSet weights(config, "weights of the estimate"),
       gradients(config, "gradients of the estimate");
   optimizer::AdamWOptimizer adamw(config, {});
   memory::Execution execution(nullptr, plan.target().threads, std::size_t{1} << 20);
   Times times;
-  const double scale = static_cast<double>(model::parameter_count(plan.model)) /
+  const double scale = static_cast<double>(model::trained_parameter_count(plan.model)) /
                        static_cast<double>(model::parameter_count(config));
   for (int i = 0; i <= kRepetitions; ++i) {
     const double seconds = seconds_of([&] {

@@ -40,12 +40,14 @@ std::int64_t count(const Json& object, const char* key) {
 }
 
 Json model_json(const model::ModelConfig& m) {
-  return {{"layers", m.layers},
-          {"heads", m.heads},
-          {"width", m.width},
-          {"context_length", m.context_length},
-          {"vocabulary_size", m.vocabulary_size},
-          {"tied_head", m.tied_head}};
+  Json json = {{"layers", m.layers},
+               {"heads", m.heads},
+               {"width", m.width},
+               {"context_length", m.context_length},
+               {"vocabulary_size", m.vocabulary_size},
+               {"tied_head", m.tied_head}};
+  if (!m.frozen.empty()) json["frozen"] = m.frozen;
+  return json;
 }
 
 model::ModelConfig model_from(const Json& json) {
@@ -56,6 +58,7 @@ model::ModelConfig model_from(const Json& json) {
   m.context_length = count(json, "context_length");
   m.vocabulary_size = count(json, "vocabulary_size");
   m.tied_head = json.at("tied_head");
+  if (json.contains("frozen")) m.frozen = json.at("frozen").get<std::vector<std::string>>();
   return m;
 }
 
@@ -101,6 +104,12 @@ LossScale loss_scale_from(const Json& json) {
     throw NotWhole{"loss_scale"};
   }
   return scale;
+}
+
+// "3 tensors (transformer.wpe.weight ... transformer.wte.weight)".
+std::string frozen_text(const std::vector<std::string>& names) {
+  if (names.empty()) return "nothing";
+  return fmt::format("{} tensors ({} ... {})", names.size(), names.front(), names.back());
 }
 
 }  // namespace
@@ -185,6 +194,12 @@ void check_continues(const TrainingState& checkpoint, const TrainingState& run,
   compare("model.context_length", checkpoint.model.context_length, run.model.context_length);
   compare("model.vocabulary_size", checkpoint.model.vocabulary_size, run.model.vocabulary_size);
   compare("model.tied_head", checkpoint.model.tied_head, run.model.tied_head);
+  // Moments are kept of what is trained alone.
+  if (checkpoint.model.frozen != run.model.frozen) {
+    differences.push_back(fmt::format("training.freeze: {} in the checkpoint, {} now",
+                                      frozen_text(checkpoint.model.frozen),
+                                      frozen_text(run.model.frozen)));
+  }
   compare("training data (fingerprint)", checkpoint.data_fingerprint, run.data_fingerprint);
   if (differences.empty()) return;
   std::string text =

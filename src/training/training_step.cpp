@@ -351,6 +351,8 @@ StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_s
 
 void TrainingStep::adopt_weights(std::int64_t steps) {
   if (!rounded_) return;
+  // Frozen weights are rounded to nearest; the optimizer rounds the others.
+  if (!plan_.model.frozen.empty()) model::round_parameters(context(), weights_, *rounded_);
   optimizer::AdamWUpdate operands = update_operands();
   operands.step = steps;
   optimizer_.round_weights(context(), operands);

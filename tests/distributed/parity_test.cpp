@@ -130,6 +130,30 @@ TEST_CASE("a run that goes on with other ranks and ZeRO stages ends with the unb
         weights_and_moments(run.checkpoint(8, "unbroken")));
 }
 
+TEST_CASE("with frozen layers, ranks and ZeRO stages change no bit, and a resume neither",
+          "[distributed]") {
+  const TinyRun run(8);
+  const auto train_to = [&](const std::string& name, int steps, int ranks, int stage,
+                            const std::string& freeze = "[embeddings, blocks.0, norms]") {
+    return run.train(
+        {"--processes", std::to_string(ranks), "run.name=" + name, "schedule.kind=constant",
+         "schedule.warmup_steps=2", "distributed.reduction=canonical", "training.freeze=" + freeze,
+         fmt::format("batch.sequences={}", kSequences), fmt::format("training.steps={}", steps),
+         fmt::format("distributed.zero_stage={}", stage)});
+  };
+  REQUIRE(train_to("unbroken", 6, 1, 0).exit_code == 0);
+  REQUIRE(train_to("chain", 2, 2, 0).exit_code == 0);
+  REQUIRE(train_to("chain", 4, 3, 1).exit_code == 0);
+  REQUIRE(train_to("chain", 6, 1, 0).exit_code == 0);
+  CHECK(losses_by_step(run.run_directory("chain")) ==
+        losses_by_step(run.run_directory("unbroken")));
+  CHECK(weights_and_moments(run.checkpoint(6, "chain")) ==
+        weights_and_moments(run.checkpoint(6, "unbroken")));
+  const ProcessResult other = train_to("chain", 8, 1, 0, "[]");
+  CHECK(other.exit_code == 2);
+  CHECK_THAT(other.errors, Catch::Matchers::Contains("training.freeze"));
+}
+
 TEST_CASE("with moments in bfloat16, ranks and ZeRO stages change no bit", "[distributed]") {
   const TinyRun run(8);
   const auto train_to = [&](const std::string& name, int steps, int ranks, int stage) {
