@@ -23,6 +23,8 @@ void convert(ExecutionContext& ctx, const Convert& op) {
   if (op.out.elements() != op.in.elements()) {
     throw_shape_error("convert", "out", op.out, std::to_string(op.in.elements()) + " elements");
   }
+  if (op.scale != 1.0f && op.rounding)
+    throw ShapeError("convert: scale is given with rounding, expected one of them");
   const auto elements = static_cast<double>(op.in.elements());
   const auto bytes = static_cast<double>(bytes_of(op.in.dtype()) + bytes_of(op.out.dtype()));
   const OpScope scope(ctx, "convert", {op.in.elements()}, {.flops = 0, .bytes = elements * bytes});

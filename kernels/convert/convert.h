@@ -13,6 +13,8 @@ namespace ovid::kernels {
 struct Convert {
   ConstView in;  // (n) contiguous
   View out;      // (n) contiguous, written; does not overlap in
+  // out = scale in, multiplied in float32 before it is rounded; not with `rounding`.
+  float scale = 1.0f;
   // Rounds to a 16-bit type up or down at random instead, so that the mean is the number itself
   // (kernels/common/stochastic_rounding.h): element i by word i mod 4 of the stream's i / 4, on
   // every device. Numbers that `out` can hold stay. Absent: to nearest.

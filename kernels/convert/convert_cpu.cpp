@@ -174,10 +174,26 @@ void narrow(const Convert& op, const float* in, std::int64_t first, std::int64_t
   }
 }
 
+void convert_scaled(const Convert& op, std::int64_t begin, std::int64_t end) {
+  std::array<float, kChunk> wide;
+  for (std::int64_t first = begin; first < end; first += kChunk) {
+    const std::int64_t count = std::min(kChunk, end - first);
+    widen(op.in.dtype(), op.in.raw(), first, wide.data(), count);
+    for (std::int64_t i = 0; i < count; ++i) wide[static_cast<std::size_t>(i)] *= op.scale;
+    if (op.out.dtype() == DType::kFloat32) {
+      std::copy_n(wide.data(), count, op.out.data<float>() + first);
+    } else {
+      narrow(op, wide.data(), first, count);
+    }
+  }
+}
+
 void convert_piece(const Convert& op, std::int64_t begin, std::int64_t end) {
   const DType from = op.in.dtype();
   const DType to = op.out.dtype();
-  if (from == to) {
+  if (op.scale != 1.0f) {
+    convert_scaled(op, begin, end);
+  } else if (from == to) {
     const std::size_t bytes = bytes_of(from);
     std::memcpy(static_cast<char*>(op.out.raw()) + static_cast<std::size_t>(begin) * bytes,
                 static_cast<const char*>(op.in.raw()) + static_cast<std::size_t>(begin) * bytes,

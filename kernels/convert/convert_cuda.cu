@@ -29,7 +29,7 @@ __device__ __forceinline__ Unit<Out, kSize> rounded_at_random(const float (&x)[k
 
 template <class In, class Out>
 __global__ void __launch_bounds__(kThreads)
-    convert_units(const In* in, Out* out, std::int64_t n, bool whole, bool at_random,
+    convert_units(const In* in, Out* out, std::int64_t n, bool whole, float scale, bool at_random,
                   RandomStream stream) {
   const std::int64_t first =
       static_cast<std::int64_t>(blockIdx.x) * kThreads * kUnits + threadIdx.x;
@@ -43,7 +43,10 @@ __global__ void __launch_bounds__(kThreads)
     const std::int64_t unit = first + u * kThreads;
     float x[kSize];
 #pragma unroll
-    for (int i = 0; i < kSize; ++i) x[i] = read[u].get(i);
+    for (int i = 0; i < kSize; ++i) {
+      // A product with one would make a signalling NaN another.
+      x[i] = scale == 1.0f ? read[u].get(i) : scale * read[u].get(i);
+    }
     Unit<Out, kSize> result{};
     if (sizeof(Out) == 2 && at_random) {
       if (unit * kSize < n) {
@@ -63,7 +66,7 @@ __global__ void __launch_bounds__(kThreads)
 void convert(ExecutionContext& ctx, const Convert& op) {
   const std::int64_t n = op.in.elements();
   if (n == 0) return;
-  if (op.in.dtype() == op.out.dtype()) {
+  if (op.in.dtype() == op.out.dtype() && op.scale == 1.0f) {
     check(cudaMemcpyAsync(op.out.raw(), op.in.raw(),
                           static_cast<std::size_t>(n) * bytes_of(op.in.dtype()),
                           cudaMemcpyDeviceToDevice, stream_of(ctx)));
@@ -73,12 +76,12 @@ void convert(ExecutionContext& ctx, const Convert& op) {
   const auto blocks = static_cast<unsigned>((n + kPerBlock - 1) / kPerBlock);
   dispatch(op.in.dtype(), [&]<class In>() {
     dispatch(op.out.dtype(), [&]<class Out>() {
-      if constexpr (kDTypeOf<In> != kDTypeOf<Out>) {
+      {
         const bool whole = rows_take_units<In, kSize>(op.in.raw(), 0) &&
                            rows_take_units<Out, kSize>(op.out.raw(), 0);
         convert_units<<<blocks, kThreads, 0, stream_of(ctx)>>>(
             static_cast<const In*>(op.in.raw()), static_cast<Out*>(op.out.raw()), n, whole,
-            op.rounding.has_value(), op.rounding.value_or(RandomStream{}));
+            op.scale, op.rounding.has_value(), op.rounding.value_or(RandomStream{}));
       }
     });
   });

@@ -11,7 +11,8 @@ bool any(const NormParameters<bool>& norm) {
   return norm.gain || norm.bias;
 }
 bool any(const LinearParameters<bool>& linear) {
-  return linear.weight || linear.bias;
+  const auto& adapter = linear.low_rank;
+  return linear.weight || linear.bias || (adapter && (adapter->a || adapter->b));
 }
 
 // Of one block and the norm behind it; 0: nothing of them is trained.

@@ -3,6 +3,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/linear/linear.h"
+#include "src/model/low_rank.h"
 
 namespace ovid::model {
 
@@ -64,10 +65,21 @@ void block_forward(ExecutionContext& ctx, const BlockOperands& op) {
 void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                     const BlockGradients& gradients) {
   const auto& [heads, epsilon, x, n, mean, inv_std, w, next_norm, a, branch, dropout] = op;
-  const auto& [g, g_next_norm, d, mode, lowest] = gradients;
+  const auto& [g, g_next_norm, d, mode, lowest, low_rank_scale] = gradients;
   // The gradient of what equation `number` reads: wanted where another equation follows.
   const auto above = [end = lowest](int number, const View& d_in) {
     return number > end ? std::optional<View>(d_in) : std::nullopt;
+  };
+  const auto adapt = [&ctx, &gradients](const LinearParameters<View>& weights,
+                                        const LinearParameters<View>& linear, const View& in,
+                                        const View& d_out) {
+    if (!weights.low_rank || !linear.low_rank) return;
+    low_rank_backward(ctx, {.d_out = d_out,
+                            .in = in,
+                            .adapter = *weights.low_rank,
+                            .gradients = *linear.low_rank,
+                            .scale = gradients.low_rank_scale,
+                            .mode = gradients.mode});
   };
 
   residual_layernorm_backward(
@@ -92,6 +104,7 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                         .d_bias = if_trained(g.contract.bias),
                         .d_weight_mode = mode,
                         .before = before});  // (6)* and GELU's: d.g of u, (B, T, 4C)
+  adapt(w.contract, g.contract, a.g, d.branch);
   if (lowest == 6) return;
   linear_backward(ctx, {.d_out = d.g,
                         .in = a.m,
@@ -100,6 +113,7 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                         .d_weight = if_trained(g.expand.weight),
                         .d_bias = if_trained(g.expand.bias),
                         .d_weight_mode = mode});  // (5)* d.n of m
+  adapt(w.expand, g.expand, a.m, d.g);
   if (lowest == 5) return;
   residual_layernorm_backward(
       ctx, {.d_normed = d.n,
@@ -121,6 +135,7 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                         .d_weight = if_trained(g.projection.weight),
                         .d_bias = if_trained(g.projection.bias),
                         .d_weight_mode = mode});  // (3)* d.attended: (B, T, C)
+  adapt(w.projection, g.projection, a.attended, d.branch);
   if (lowest == 3) return;
   attention_backward(ctx, {.d_out = d.attended,
                            .qkv = a.qkv,
@@ -136,6 +151,7 @@ void block_backward(ExecutionContext& ctx, const BlockOperands& op,
                         .d_weight = if_trained(g.qkv.weight),
                         .d_bias = if_trained(g.qkv.bias),
                         .d_weight_mode = mode});  // (1)* d.n of n
+  adapt(w.qkv, g.qkv, n, d.qkv);
 }
 // clang-format on
 

@@ -42,6 +42,7 @@ struct BlockGradients {
   // The lowest equation whose gradients are needed (BackwardExtent): the pass ends behind it, and
   // leaves d.x and d.n unfinished. 0: all, and the gradients of x and n.
   int lowest = 0;
+  float low_rank_scale = 0.0f;  // LowRankConfig::scale(); not read without adapters
 };
 
 void block_forward(ExecutionContext& ctx, const BlockOperands& op);

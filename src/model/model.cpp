@@ -7,6 +7,7 @@
 #include "src/model/backward_extent.h"
 #include "src/model/block.h"
 #include "src/model/language_model_head.h"
+#include "src/model/merged_weights.h"
 #include "src/model/recompute.h"
 
 namespace ovid::model {
@@ -152,6 +153,8 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
 
   need_head(op.pass);
   const BackwardExtent extent = backward_extent(op.pass.config);
+  const LowRankConfig& low_rank = op.pass.config.low_rank;
+  const double low_rank_scale = low_rank.rank > 0 ? low_rank.scale() : 0.0;
   const std::int64_t end = 1 + op.pass.config.layers;  // the group behind the last block
   need_gradient(op, op.pass.config.tied_head ? 0 : end);
   LanguageModelHead head = head_operands(op.pass, targets);
@@ -181,7 +184,8 @@ void model_forward_backward(ExecutionContext& ctx, const ModelBackward& op, Cons
                     .next_norm = next_norm,
                     .d = op.d,
                     .mode = op.mode,
-                    .lowest = extent.lowest_of(i)});
+                    .lowest = extent.lowest_of(i),
+                    .low_rank_scale = static_cast<float>(low_rank_scale)});
     if (op.on_gradient_ready) op.on_gradient_ready(i);
   }
   if (!op.pass.config.tied_head) need_gradient(op, 0);
@@ -198,6 +202,7 @@ std::size_t measure_scratch(const ModelConfig& config, BatchShape batch,
   const ParameterSet weights(config, "measure", {.dtype = target.dtype, .only_measures = true});
   const Activations activations = lay_out_activations(arena, config, batch, keep, target.dtype);
   const ConstView tokens(nullptr, DType::kInt32, Shape{batch.sequences, batch.length});
+  MergedWeights::measure_scratch(ctx, config);
   // A probability of 0 still has a site, so dropout is on: its ops may need scratch.
   const ModelPass pass{.config = config,
                        .weights = weights.views(),

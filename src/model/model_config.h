@@ -7,6 +7,17 @@
 namespace ovid::model {
 
 // The shape of a GPT-2 (Radford et al. 2019). Letters are those of docs/notation.md.
+// Low-rank adapters (Hu et al. 2021): y = x (W + (alpha / rank) A' B) + b, of which A and B are
+// trained.
+struct LowRankConfig {
+  std::int64_t rank = 0;  // 0: there are none
+  double alpha = 16;
+  bool qkv = false, projection = false, expand = false, contract = false;  // which linears have one
+
+  double scale() const { return alpha / static_cast<double>(rank); }
+  bool operator==(const LowRankConfig&) const = default;
+};
+
 struct ModelConfig {
   std::int64_t layers = 0;           // L
   std::int64_t heads = 0;            // H, divides width
@@ -21,6 +32,7 @@ struct ModelConfig {
   // Names of the tensors that are not trained, sorted: their gradients are not computed, and they
   // have no moments. No part of the shape; empty: all are trained.
   std::vector<std::string> frozen = {};
+  LowRankConfig low_rank = {};
 
   bool operator==(const ModelConfig&) const = default;
 };

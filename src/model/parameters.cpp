@@ -83,6 +83,20 @@ void fill_normal(std::span<float> values, float standard_deviation,
   }
 }
 
+// In [-bound, bound).
+void fill_uniform(std::span<float> values, double bound, const kernels::RandomStream& stream) {
+  for (std::size_t pair = 0; 2 * pair < values.size(); ++pair) {
+    const kernels::Philox4x32 words =
+        kernels::random_words(stream, static_cast<std::uint64_t>(pair));
+    const auto at = [&](std::size_t i) {
+      const double u = kernels::uniform_double(words[2 * i], words[2 * i + 1]);
+      return static_cast<float>(bound * (2.0 * u - 1.0));
+    };
+    values[2 * pair] = at(0);
+    if (2 * pair + 1 < values.size()) values[2 * pair + 1] = at(1);
+  }
+}
+
 void fill(std::span<float> values, const TensorDescription& tensor, const ModelConfig& config,
           std::uint64_t seed) {
   const std::uint64_t key = hash64(std::as_bytes(std::span(tensor.name)));
@@ -102,6 +116,9 @@ void fill(std::span<float> values, const TensorDescription& tensor, const ModelC
       return fill_normal(values, 0.02f, stream);
     case Initialisation::kResidualNormal:
       return fill_normal(values, 0.02f * residual_scale, stream);
+    case Initialisation::kUniform:
+      return fill_uniform(values, 1.0 / std::sqrt(static_cast<double>(tensor.shape.last())),
+                          stream);
   }
 }
 

@@ -25,6 +25,7 @@ enum class Initialisation {
   kOne,
   kNormal,          // mean 0, standard deviation 0.02
   kResidualNormal,  // the same scaled by 1 / sqrt(2 L): projections that end in the residual stream
+  kUniform,         // in [-1, 1] / sqrt(columns): A of an adapter, as PEFT's (Kaiming, a = sqrt 5)
 };
 
 // What is known of one tensor without any memory. Names and shapes are Hugging Face's.
@@ -45,10 +46,18 @@ struct NormParameters {
   V bias;  // (C)
 };
 
+// An adapter of a linear. Files have B as (out, rank), as PEFT does.
+template <class V>
+struct LowRankParameters {
+  V a;  // (rank, in)
+  V b;  // (rank, out)
+};
+
 template <class V>
 struct LinearParameters {
   V weight;  // (in, out)
   V bias;    // (out)
+  std::optional<LowRankParameters<V>> low_rank = std::nullopt;
 };
 
 template <class V>
@@ -88,16 +97,23 @@ auto build_parameters(const ModelConfig& config, Make&& make) {
     return NormParameters<V>{gain, bias};
   };
   const auto linear = [&](const std::string& name, std::int64_t in, std::int64_t out,
-                          Initialisation init) {
+                          Initialisation init, bool adapted) {
     V weight = add({name + ".weight", Shape{in, out}, init});
     V bias = add({name + ".bias", Shape{out}, Initialisation::kZero});
-    return LinearParameters<V>{weight, bias};
+    LinearParameters<V> parameters{weight, bias};
+    if (!adapted || config.low_rank.rank == 0) return parameters;
+    const std::int64_t r = config.low_rank.rank;
+    V a = add({name + ".lora_A.weight", Shape{r, in}, Initialisation::kUniform});
+    V b = add({name + ".lora_B.weight", Shape{r, out}, Initialisation::kZero});
+    parameters.low_rank.emplace(LowRankParameters<V>{a, b});
+    return parameters;
   };
   const auto embedding = [&](const std::string& name, std::int64_t rows,
                              std::int64_t reserved_rows) {
     return add({name, Shape{rows, C}, Initialisation::kNormal, reserved_rows});
   };
 
+  const LowRankConfig& adapted = config.low_rank;
   const std::int64_t reserved = padded_vocabulary - config.vocabulary_size;
   V token_embedding = embedding("transformer.wte.weight", config.vocabulary_size, reserved);
   V position_embedding = embedding("transformer.wpe.weight", config.context_length, 0);
@@ -106,10 +122,13 @@ auto build_parameters(const ModelConfig& config, Make&& make) {
     const std::string block = "transformer.h." + std::to_string(i);
     // Braces evaluate left to right, so the order of the list is the order of the network.
     blocks.push_back(BlockParameters<V>{
-        norm(block + ".ln_1"), linear(block + ".attn.c_attn", C, 3 * C, Initialisation::kNormal),
-        linear(block + ".attn.c_proj", C, C, Initialisation::kResidualNormal),
-        norm(block + ".ln_2"), linear(block + ".mlp.c_fc", C, 4 * C, Initialisation::kNormal),
-        linear(block + ".mlp.c_proj", 4 * C, C, Initialisation::kResidualNormal)});
+        norm(block + ".ln_1"),
+        linear(block + ".attn.c_attn", C, 3 * C, Initialisation::kNormal, adapted.qkv),
+        linear(block + ".attn.c_proj", C, C, Initialisation::kResidualNormal, adapted.projection),
+        norm(block + ".ln_2"),
+        linear(block + ".mlp.c_fc", C, 4 * C, Initialisation::kNormal, adapted.expand),
+        linear(block + ".mlp.c_proj", 4 * C, C, Initialisation::kResidualNormal,
+               adapted.contract)});
   }
   NormParameters<V> final_norm = norm("transformer.ln_f");
   V head = config.tied_head ? token_embedding

@@ -93,6 +93,25 @@ TEST_CASE("stochastic rounding has the same bits on CUDA and on the CPU", "[kern
               converted_on_cpu(halves, DType::kBfloat16, stream).values(), 0.0);
 }
 
+TEST_CASE("conversion on CUDA multiplies in float32 before it rounds", "[kernels][cuda]") {
+  if (cuda_device() == nullptr) return;
+  for (const std::int64_t n : {1, 1023, 3001}) {
+    for_each_precision([n](DType dtype) {
+      const Tensor in = Tensor::random({n}, 5);
+      Tensor expected(dtype, {n}), out(dtype, {n});
+      run_op(1, [&](ExecutionContext& ctx) {
+        convert(ctx, {.in = in, .out = expected, .scale = 1.7f});
+      });
+      CudaRun run;
+      const ConstView from = run.input(in);
+      const View to = run.output(out);
+      run.op([&](ExecutionContext& ctx) { convert(ctx, {.in = from, .out = to, .scale = 1.7f}); });
+      run.finish();
+      CHECK(out.values() == expected.values());
+    });
+  }
+}
+
 TEST_CASE("set_zero on CUDA clears every byte and no other", "[kernels][cuda]") {
   if (cuda_device() == nullptr) return;
   for (const DType dtype : {DType::kFloat32, DType::kUint16, DType::kUint8}) {

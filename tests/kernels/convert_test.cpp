@@ -126,6 +126,19 @@ TEST_CASE("stochastic rounding keeps what the narrower type holds, on any number
   }
 }
 
+TEST_CASE("conversion multiplies in float32 before it rounds", "[kernels][cpu]") {
+  const Tensor in = Tensor::random({3001}, 5);
+  for (const DType dtype : {DType::kFloat32, DType::kBfloat16, DType::kFloat16}) {
+    Tensor product(DType::kFloat32, {3001}), expected(dtype, {3001}), out(dtype, {3001});
+    for (std::int64_t i = 0; i < 3001; ++i) product.data<float>()[i] = 1.7f * in.data<float>()[i];
+    run_op(2, [&](ExecutionContext& ctx) {
+      convert(ctx, {.in = product, .out = expected});
+      convert(ctx, {.in = in, .out = out, .scale = 1.7f});
+    });
+    CHECK(out.values() == expected.values());
+  }
+}
+
 TEST_CASE("set_zero clears every byte and no other", "[kernels][cpu]") {
   for (const DType dtype : {DType::kFloat32, DType::kUint16, DType::kUint8}) {
     Tensor tensor(dtype, {3, 700001});
