@@ -24,12 +24,13 @@ void pause() {
 #endif
 }
 
-// Looks at `done` for about the time between two ops of a step, and says whether it came true: to
-// sleep and be woken costs more than that.
+// Looks at `done` for longer than the time between two ops of a step, and says whether it came
+// true: to sleep and be woken costs more than that, above all where a virtual machine's host must
+// wake it.
 template <class Condition>
 bool spin_until(const Condition& done) {
   using Clock = std::chrono::steady_clock;
-  constexpr auto kPatience = std::chrono::microseconds(40);
+  constexpr auto kPatience = std::chrono::microseconds(200);
   const Clock::time_point start = Clock::now();
   do {
     for (int i = 0; i < 32; ++i) {
