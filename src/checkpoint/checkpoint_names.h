@@ -17,7 +17,14 @@ inline constexpr const char* kTrashPrefix = ".trash-";   // being deleted
 inline constexpr const char* kDamagedPrefix = ".bad-";   // quarantined
 inline constexpr const char* kPinExtension = ".pinned";  // of an empty file beside a checkpoint
 inline constexpr const char* kLatestFile = "latest";
-inline constexpr const char* kAverageFolder = "average";  // inside a checkpoint
+// The folders that a checkpoint may have.
+inline constexpr const char* kAverageFolder = "average";
+inline constexpr const char* kAdapterFolder = "adapter";
+inline constexpr const char* kAdapterConfig = "adapter_config.json";
+inline constexpr const char* kAdapterTensors = "adapter_model.safetensors";
+inline bool is_folder(std::string_view name) {
+  return name == kAverageFolder || name == kAdapterFolder;
+}
 
 Path checkpoints_directory(const Path& run_directory);
 

@@ -18,8 +18,8 @@ void require(const Manifest& manifest, const std::string& name,
     problems.push_back(fmt::format("its manifest lacks {}", name));
 }
 
-bool names_average(const Manifest& manifest) {
-  const std::string folder = std::string(kAverageFolder) + "/";
+bool names_folder(const Manifest& manifest, const std::string& name) {
+  const std::string folder = name + "/";
   return std::any_of(manifest.files.begin(), manifest.files.end(), [&](const auto& file) {
     return file.first.compare(0, folder.size(), folder) == 0;
   });
@@ -35,9 +35,13 @@ std::vector<std::string> checkpoint_problems(const Path& checkpoint, std::int64_
     std::vector<std::string> problems;
     for (const char* name : {"model.safetensors", "config.json", "state.json"})
       require(manifest, name, problems);
-    if (names_average(manifest)) {
+    if (names_folder(manifest, kAverageFolder)) {
       for (const char* name : {"/model.safetensors", "/config.json"})
         require(manifest, std::string(kAverageFolder) + name, problems);
+    }
+    if (names_folder(manifest, kAdapterFolder)) {
+      for (const char* name : {kAdapterTensors, kAdapterConfig})
+        require(manifest, fmt::format("{}/{}", kAdapterFolder, name), problems);
     }
     if (problems.empty()) problems = compare_files(checkpoint, manifest, check);
     return problems;

@@ -138,8 +138,20 @@ model::ModelConfig read_model_config(const Path& directory) {
   return config;
 }
 
+std::optional<std::int64_t> read_end_of_text(const Path& directory) {
+  const Path path = directory / "config.json";
+  try {
+    json id = json::parse(read_json_file(path)).value("eos_token_id", json());
+    if (id.is_array() && !id.empty()) id = id.front();
+    const bool is_token = id.is_number_integer() && id >= 0 && id < kMaxVocabulary;
+    return is_token ? std::optional(id.get<std::int64_t>()) : std::nullopt;
+  } catch (const json::exception& error) {
+    throw CheckpointError(fmt::format("{} is no JSON object: {}", path.string(), error.what()));
+  }
+}
+
 std::string model_config_json(const model::ModelConfig& config,
-                              std::optional<std::int64_t> end_of_text) {
+                              std::optional<std::int64_t> end_of_text, kernels::DType dtype) {
   constexpr std::int64_t kGpt2EndOfText = 50'256;
   if (!end_of_text && config.vocabulary_size > kGpt2EndOfText) end_of_text = kGpt2EndOfText;
   const nlohmann::ordered_json end_id =
@@ -166,7 +178,7 @@ std::string model_config_json(const model::ModelConfig& config,
       {"reorder_and_upcast_attn", false},
       {"bos_token_id", end_id},
       {"eos_token_id", end_id},
-      {"torch_dtype", "float32"},
+      {"torch_dtype", kernels::name_of(dtype)},
       {"use_cache", true},
   };
   return document.dump(2) + "\n";

@@ -26,11 +26,16 @@ namespace ovid::checkpoint {
 // inner width other than 4 C, other attention scales, cross attention, quantised weights).
 model::ModelConfig read_model_config(const Path& directory);
 
-// The text of a config.json that transformers 4 and 5 load as GPT2LMHeadModel. Without
-// `end_of_text` (the id of
-// <|endoftext|>) it is 50256 where the vocabulary reaches so far, otherwise null.
+// The id of the token that config.json says ends a text (eos_token_id, the first of several);
+// nothing where it says none. Throws CheckpointError where there is no config.json.
+std::optional<std::int64_t> read_end_of_text(const Path& directory);
+
+// The text of a config.json that transformers 4 and 5 load as GPT2LMHeadModel, of weights in
+// `dtype`. Without `end_of_text` (the id of <|endoftext|>) it is 50256 where the vocabulary reaches
+// so far, otherwise null.
 std::string model_config_json(const model::ModelConfig& config,
-                              std::optional<std::int64_t> end_of_text = std::nullopt);
+                              std::optional<std::int64_t> end_of_text = std::nullopt,
+                              kernels::DType dtype = kernels::DType::kFloat32);
 
 // Replaces config.json in `directory` with that text.
 void write_model_config(const Path& directory, const model::ModelConfig& config,

@@ -21,6 +21,7 @@ struct Contents {
   ModelTensors model;
   std::string config_json;
   std::optional<ModelTensors> average = std::nullopt;
+  std::optional<SafetensorsFile> adapter = std::nullopt;
 };
 
 Contents read_contents(const Path& directory) {
@@ -33,15 +34,19 @@ Contents read_contents(const Path& directory) {
     contents.manifest = read_manifest(directory);
     for (const Path& path : optimizer_files(directory)) contents.optimizer.emplace_back(path);
   }
+  if (std::filesystem::exists(directory / kAdapterFolder / kAdapterTensors))
+    contents.adapter.emplace(directory / kAdapterFolder / kAdapterTensors);
   if (has_average(directory)) contents.average.emplace(directory / kAverageFolder);
   return contents;
 }
 
 // "model.safetensors" or "average/model.safetensors".
 std::string name_within(const Path& directory, const SafetensorsFile& file) {
-  const bool is_average = file.path().parent_path() == directory / kAverageFolder;
   const std::string name = file.path().filename().string();
-  return is_average ? fmt::format("{}/{}", kAverageFolder, name) : name;
+  for (const char* folder : {kAverageFolder, kAdapterFolder}) {
+    if (file.path().parent_path() == directory / folder) return fmt::format("{}/{}", folder, name);
+  }
+  return name;
 }
 
 std::uint64_t elements_of(const StoredTensor& tensor) {
@@ -63,6 +68,7 @@ template <class Visit>
 void for_each_file(const Contents& contents, Visit visit) {
   for (const SafetensorsFile& file : contents.model.files()) visit(file);
   for (const SafetensorsFile& file : contents.optimizer) visit(file);
+  if (contents.adapter) visit(*contents.adapter);
   if (!contents.average) return;
   for (const SafetensorsFile& file : contents.average->files()) visit(file);
 }

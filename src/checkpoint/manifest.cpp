@@ -52,11 +52,12 @@ void check_own_checksum(const Path& path, std::string text, const std::string& c
 }
 
 // A name becomes part of a path: it may lead to no other place than the checkpoint itself and its
-// one folder.
+// folders.
 bool is_member_name(std::string_view name) {
-  const std::string folder = std::string(kAverageFolder) + "/";
-  if (name.substr(0, folder.size()) == folder) name.remove_prefix(folder.size());
-  return is_plain_file_name(name) && name != kManifestFile && name != kAverageFolder;
+  const auto slash = name.find('/');
+  if (slash != std::string_view::npos && is_folder(name.substr(0, slash)))
+    name.remove_prefix(slash + 1);
+  return is_plain_file_name(name) && name != kManifestFile && !is_folder(name);
 }
 
 // The library would turn a fraction, or a number that does not fit, into some other one: the result

@@ -12,16 +12,18 @@
 namespace ovid::checkpoint {
 
 inline constexpr const char* kManifestFile = "manifest.json";
-inline constexpr int kFormatVersion = 2;      // the latest that is read
-inline constexpr int kFlatFormatVersion = 1;  // without average/; written where there is none
+inline constexpr int kFormatVersion = 3;  // the latest that is read: with adapter/
+// What is written where there is no folder, or average/ alone.
+inline constexpr int kFlatFormatVersion = 1;
+inline constexpr int kAverageFormatVersion = 2;
 
 // What a checkpoint consists of. manifest.json is written last; a flipped bit in it is found by its
 // own checksum.
 struct Manifest {
   int format_version = kFlatFormatVersion;
   std::int64_t step = 0;
-  // All but the manifest itself, by name: of a file beside it ("config.json"), or of one in the
-  // only folder that there may be ("average/config.json").
+  // All but the manifest itself, by name: of a file beside it ("config.json"), or of one in a
+  // folder that there may be ("average/config.json", "adapter/adapter_config.json").
   std::map<std::string, WrittenFile> files;
   std::map<std::string, std::string> metadata;
 };

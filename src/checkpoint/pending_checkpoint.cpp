@@ -109,7 +109,9 @@ Path PendingCheckpoint::place_of(const std::string& name) {
   Path place = temporary_ / name;
   if (place.parent_path() != temporary_) {
     make_directories(place.parent_path());
-    manifest_.format_version = kFormatVersion;
+    const bool is_average = place.parent_path().filename() == kAverageFolder;
+    manifest_.format_version =
+        std::max(manifest_.format_version, is_average ? kAverageFormatVersion : kFormatVersion);
   }
   return place;
 }
@@ -136,7 +138,9 @@ void PendingCheckpoint::add_copy(const std::string& name, const Path& source) {
 }
 
 void PendingCheckpoint::sync_folders() const {
-  if (folder_exists(temporary_ / kAverageFolder)) sync_directory(temporary_ / kAverageFolder);
+  for (const char* folder : {kAverageFolder, kAdapterFolder}) {
+    if (folder_exists(temporary_ / folder)) sync_directory(temporary_ / folder);
+  }
   sync_directory(temporary_);
 }
 

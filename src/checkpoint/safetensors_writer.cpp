@@ -139,6 +139,17 @@ class HashedFile {
   std::uint64_t bytes_ = 0;
 };
 
+class Text {
+ public:
+  void write(std::span<const std::byte> bytes) {
+    text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
 // One range of a file that others write too, hashed for itself.
 class HashedRange {
  public:
@@ -224,6 +235,14 @@ WrittenFile write_safetensors(const Path& path, std::span<const NamedTensor> ten
   file.write(std::as_bytes(std::span(layout.header)));
   for (const NamedTensor* tensor : layout.order) write_tensor(file, *tensor);
   return file.finish();
+}
+
+std::string safetensors_text(std::span<const NamedTensor> tensors, const Metadata& metadata) {
+  const Layout layout = lay_out(tensors, metadata);
+  Text text;
+  text.write(std::as_bytes(std::span(layout.header)));
+  for (const NamedTensor* tensor : layout.order) write_tensor(text, *tensor);
+  return text.take();
 }
 
 std::map<std::string, WrittenFile> write_safetensors_parts(const Path& path,

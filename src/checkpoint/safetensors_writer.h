@@ -41,6 +41,9 @@ std::uint64_t safetensors_bytes(std::span<const NamedTensor> tensors, const Meta
 WrittenFile write_safetensors(const Path& path, std::span<const NamedTensor> tensors,
                               const Metadata& metadata);
 
+// The bytes of that file, for small ones that are kept as texts.
+std::string safetensors_text(std::span<const NamedTensor> tensors, const Metadata& metadata);
+
 // A file that several ranks write together: the one that write_safetensors would make of `whole`,
 // whose addresses are not looked at. Writes `parts`, named "NAME@begin:end" by the elements of a
 // tensor, at their places, and with `with_header` what comes before the tensors; leaves all else of

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "src/checkpoint/adapter_files.h"
 #include "src/checkpoint/checkpoint_names.h"
 #include "src/checkpoint/json_text.h"
 #include "src/checkpoint/manifest.h"
@@ -86,6 +87,8 @@ std::vector<std::string> verify(const Path& directory) {
     collect(problems, [&] { check_manifest(directory, problems); });
   }
   collect(problems, [&] { check_model(directory, problems); });
+  if (const auto adapter = find_adapter(directory))
+    collect(problems, [&] { read_adapter_config(*adapter, read_model_config(directory)); });
   if (has_average(directory)) collect(problems, [&] { check_average(directory, problems); });
   return problems;
 }

@@ -34,8 +34,9 @@ struct TensorDescription {
   Shape shape;
   Initialisation initialisation;
   std::int64_t reserved_rows =
-      0;                // zero rows behind the tensor, so that products over it can be padded
-  bool trained = true;  // not one of ModelConfig::frozen
+      0;                    // zero rows behind the tensor, so that products over it can be padded
+  bool trained = true;      // not one of ModelConfig::frozen
+  bool is_adapter = false;  // of LowRankConfig: no tensor of GPT-2's own
 
   bool decays() const { return shape.rank() >= 2; }  // weight decay acts on matrices only
 };
@@ -103,8 +104,14 @@ auto build_parameters(const ModelConfig& config, Make&& make) {
     LinearParameters<V> parameters{weight, bias};
     if (!adapted || config.low_rank.rank == 0) return parameters;
     const std::int64_t r = config.low_rank.rank;
-    V a = add({name + ".lora_A.weight", Shape{r, in}, Initialisation::kUniform});
-    V b = add({name + ".lora_B.weight", Shape{r, out}, Initialisation::kZero});
+    const auto adapter = [&](const char* factor, std::int64_t columns, Initialisation drawn) {
+      return add({.name = name + factor,
+                  .shape = Shape{r, columns},
+                  .initialisation = drawn,
+                  .is_adapter = true});
+    };
+    V a = adapter(".lora_A.weight", in, Initialisation::kUniform);
+    V b = adapter(".lora_B.weight", out, Initialisation::kZero);
     parameters.low_rank.emplace(LowRankParameters<V>{a, b});
     return parameters;
   };

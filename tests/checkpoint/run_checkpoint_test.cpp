@@ -196,7 +196,7 @@ TEST_CASE("a manifest of a later format or with foreign file names is refused", 
     overwrite(path / "manifest.json", copy);
     return fmt::format("{}", fmt::join(verify(path), " "));
   };
-  CHECK(edited("\"format_version\": 1", "\"format_version\": 3").find("use a later Ovid") !=
+  CHECK(edited("\"format_version\": 1", "\"format_version\": 4").find("use a later Ovid") !=
         std::string::npos);
   CHECK(edited("\"step\": 1", "\"step\": 2").find("its checksum is") != std::string::npos);
   CHECK(edited("\"checksum\": \"", "\"checksum\": \"0").find("malformed") != std::string::npos);

@@ -1,12 +1,13 @@
 """Makes the golden vectors of this folder: python make_golden.py.
 
-Needs PyTorch, transformers, safetensors and numpy; versions.json names those that made the files.
+Needs PyTorch, transformers, peft, safetensors and numpy; versions.json names those that made the files.
 <case>/         config.json + model.safetensors: a model directory, float32
                 reference.safetensors: tokens, targets (int32, -100 = ignored), and in float64 the
                 logits and gradient.<name> of the mean loss over the targets that count
                 facts.json: loss, and how far PyTorch's float32 lies from float64 for each tensor
 trajectory/     see trajectory.py
 transformers_*/ see transformers_fixtures.py
+peft_adapter/   see peft_fixture.py
 Everything is deterministic: a second run on the same versions writes the same bytes.
 """
 
@@ -21,6 +22,7 @@ from safetensors.numpy import save_file
 sys.dont_write_bytecode = True  # this folder holds only what is committed
 
 import gpt2_reference as gpt2
+import peft_fixture
 import trajectory
 import transformers_fixtures
 
@@ -92,8 +94,10 @@ def main():
         write_case(name, shape, batch, length, 10 * seed)
     trajectory.write(FOLDER / "trajectory")
     transformers_fixtures.write(FOLDER)
+    peft_fixture.write(FOLDER)
     write_json(FOLDER / "versions.json", {"torch": torch.__version__, "numpy": numpy.__version__,
-                                          "transformers": transformers_fixtures.VERSION})
+                                          "transformers": transformers_fixtures.VERSION,
+                                          "peft": peft_fixture.VERSION})
     for path in FOLDER.glob("*/*.safetensors"):
         path.chmod(0o644)  # the library writes them for their owner only
 
