@@ -31,6 +31,6 @@ void add_generate(CLI::App& app, GenerateOptions& options, Command& chosen);
 void add_chat(CLI::App& app, ChatOptions& options, Command& chosen);
 void add_eval(CLI::App& app, EvalOptions& options, Command& chosen);
 void add_checkpoint(CLI::App& app, CheckpointOptions& options, CheckpointPruneOptions& prune,
-                    Command& chosen);
+                    CheckpointExportOptions& exported, Command& chosen);
 
 }  // namespace ovid::cli

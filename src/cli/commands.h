@@ -120,6 +120,15 @@ ExitCode run_checkpoint_list(const CheckpointOptions& options);  // `directory` 
 ExitCode run_checkpoint_pin(const CheckpointOptions& options);
 ExitCode run_checkpoint_unpin(const CheckpointOptions& options);
 
+struct CheckpointExportOptions {
+  std::string directory;
+  std::string output;                 // a new folder
+  std::string precision = "float32";  // float32 | bfloat16 | float16
+  int threads = 0;                    // 0: all cores of this process
+  bool json = false;
+};
+ExitCode run_checkpoint_export(const CheckpointExportOptions& options);
+
 struct CheckpointPruneOptions {
   std::string run;
   int keep_last = 3;

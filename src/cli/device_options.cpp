@@ -15,6 +15,8 @@ memory::DeviceRequest request_of(const std::string& word) {
   throw UsageError(fmt::format("--device {} is none of auto, cpu, cuda", word));
 }
 
+}  // namespace
+
 kernels::DType dtype_of(const std::string& word) {
   using kernels::DType;
   for (const DType dtype : {DType::kFloat32, DType::kBfloat16, DType::kFloat16}) {
@@ -22,8 +24,6 @@ kernels::DType dtype_of(const std::string& word) {
   }
   throw UsageError(fmt::format("--precision {} is none of float32, bfloat16, float16", word));
 }
-
-}  // namespace
 
 memory::OpenTarget open_target(const DeviceOptions& options) {
   memory::OpenTarget open = memory::open_target({.device = request_of(options.device),

@@ -41,6 +41,7 @@ int run(int argc, char** argv) {
   EvalOptions eval;
   CheckpointOptions checkpoint;
   CheckpointPruneOptions prune;
+  CheckpointExportOptions exported;
   DoctorOptions doctor;
   SelftestOptions selftest;
   ConfigOptions config;
@@ -53,7 +54,7 @@ int run(int argc, char** argv) {
   add_generate(app, generate, chosen);
   add_chat(app, chat, chosen);
   add_eval(app, eval, chosen);
-  add_checkpoint(app, checkpoint, prune, chosen);
+  add_checkpoint(app, checkpoint, prune, exported, chosen);
   add_doctor(app, doctor, chosen);
   add_selftest(app, selftest, chosen);
   add_config(app, config, chosen);

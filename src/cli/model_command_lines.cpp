@@ -5,6 +5,23 @@
 namespace ovid::cli {
 namespace {
 
+void add_checkpoint_export(CLI::App& group, CheckpointExportOptions& options, Command& chosen) {
+  CLI::App* command = group.add_subcommand(
+      "export",
+      "Write a model on its own, for other programs: low-rank adapters merged, no training state. "
+      "A Hugging Face model directory.");
+  command->add_option("DIR", options.directory, "a checkpoint or model directory")->required();
+  command->add_option("--output", options.output, "a new folder")->required();
+  command
+      ->add_option("--precision", options.precision,
+                   "of the weights: float32, bfloat16 or float16, rounded to nearest")
+      ->capture_default_str();
+  command->add_option("--threads", options.threads, "CPU threads; 0 is all cores")
+      ->capture_default_str();
+  command->add_flag("--json", options.json, "one JSON object {path, parameters, bytes, precision}");
+  command->callback([&] { chosen = [&] { return run_checkpoint_export(options); }; });
+}
+
 void add_checkpoint_prune(CLI::App& group, CheckpointPruneOptions& options, Command& chosen) {
   CLI::App* command = group.add_subcommand(
       "prune",
@@ -47,7 +64,7 @@ void add_precision_option(CLI::App& command, DeviceOptions& options) {
 }
 
 void add_checkpoint(CLI::App& app, CheckpointOptions& options, CheckpointPruneOptions& prune,
-                    Command& chosen) {
+                    CheckpointExportOptions& exported, Command& chosen) {
   CLI::App* group = app.add_subcommand("checkpoint", R"(Look after checkpoints.
 
 Examples:
@@ -55,7 +72,8 @@ Examples:
   ovid checkpoint inspect runs/demo/checkpoints/step-00001000 --json
   ovid checkpoint ls runs/demo
   ovid checkpoint pin runs/demo/checkpoints/step-00001000
-  ovid checkpoint prune runs/demo --keep-last 2 --keep-every 5000 --dry-run)");
+  ovid checkpoint prune runs/demo --keep-last 2 --keep-every 5000 --dry-run
+  ovid checkpoint export runs/demo/checkpoints/step-00001000 --output my-gpt2)");
   group->require_subcommand(1);
   const auto add = [&](const char* name, const char* help,
                        ExitCode (*run)(const CheckpointOptions&)) {
@@ -92,6 +110,7 @@ Examples:
   with_directory(add("unpin", "Let a checkpoint be pruned again.", run_checkpoint_unpin), "DIR",
                  kCheckpoint);
   add_checkpoint_prune(*group, prune, chosen);
+  add_checkpoint_export(*group, exported, chosen);
 }
 
 }  // namespace ovid::cli

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <initializer_list>
 #include <numeric>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "src/config/presets.h"
+#include "src/config/suggestion.h"
 
 namespace ovid::config {
 namespace {
@@ -17,6 +19,8 @@ namespace {
 constexpr std::int64_t kWarmupSteps = 700;
 constexpr std::int64_t kMicroSequences = 16;
 constexpr std::int64_t kContextLength = 1024;
+constexpr std::array<std::string_view, 5> kLoraTargets = {"attn.c_attn", "attn.c_proj", "mlp.c_fc",
+                                                          "mlp.c_proj", "all"};
 
 // The divisors of `total` next to `value`, below and above, as "8, 16".
 std::string nearest_divisors(std::int64_t total, std::int64_t value) {
@@ -56,6 +60,7 @@ class Resolver {
     resolve_data();
     resolve_batch();
     resolve_schedule();
+    resolve_lora();
     resolve_validation();
     return std::move(out_);
   }
@@ -224,6 +229,47 @@ class Resolver {
             fmt::format("`decay_fraction` at most {:.3g}", std::floor(left * 1000) / 1000));
       }
     }
+  }
+
+  void resolve_lora() {
+    if (!sound({"lora.rank", "lora.targets"})) return;
+    const RunConfig& c = out_.values;
+    for (const std::string& target : c.lora.targets) check_target(target);
+    if (c.lora.rank == 0) return;
+    const std::string rank = fmt::format("`lora.rank` = {}", c.lora.rank);
+    if (c.lora.targets.empty()) {
+      contradiction({"lora.targets", "lora.rank"},
+                    rank + ", but `lora.targets` names no linear to adapt", "say [attn.c_attn]");
+    }
+    if (!c.initialize_from && sound({"initialize_from"})) {
+      contradiction({"lora.rank"},
+                    rank + " adapts a trained model, and `initialize_from` names none",
+                    "0 trains the model itself", "or give `initialize_from: MODEL_DIRECTORY`");
+    }
+    if (!c.training.freeze.empty()) {
+      contradiction(
+          {"training.freeze", "lora.rank"},
+          "`training.freeze` beside " + rank + ": all but the adapters stays as it is already",
+          "leave it out");
+    }
+    if (c.weight_average.decay > 0) {
+      contradiction({"weight_average.decay", "lora.rank"},
+                    fmt::format("`weight_average.decay` = {} beside {}: adapters are not averaged",
+                                c.weight_average.decay, rank),
+                    "0 keeps none");
+    }
+  }
+
+  void check_target(const std::string& target) {
+    if (std::find(kLoraTargets.begin(), kLoraTargets.end(), target) != kLoraTargets.end()) return;
+    auto meant = nearest(target, kLoraTargets);
+    for (const std::string_view linear : kLoraTargets) {  // "c_attn", as PEFT takes it
+      if (!target.empty() && linear.ends_with("." + target)) meant = linear;
+    }
+    contradiction({"lora.targets"},
+                  fmt::format("`lora.targets` = `{}` is no linear of a block", target),
+                  meant ? fmt::format("did you mean `{}`?", *meant)
+                        : fmt::format("one of {}", fmt::join(kLoraTargets, ", ")));
   }
 
   void resolve_validation() {

@@ -103,6 +103,15 @@ struct TrainingSection {
   bool operator==(const TrainingSection&) const = default;
 };
 
+struct LoraSection {
+  std::int64_t rank = 0;  // of the low-rank adapters; 0: none, all is trained
+  double alpha = 16.0;
+  // Linears, or "all". (gcc 12 fails on a list in braces here.)
+  std::vector<std::string> targets = std::vector<std::string>(1, "attn.c_attn");
+
+  bool operator==(const LoraSection&) const = default;
+};
+
 struct EarlyStoppingSection {
   std::int64_t patience = 0;         // validations without improvement; 0: never stop early
   double minimum_improvement = 0.0;  // nats
@@ -191,6 +200,7 @@ struct RunConfig {
   OptimizerSection optimizer;
   ScheduleSection schedule;
   TrainingSection training;
+  LoraSection lora;
   EarlyStoppingSection early_stopping;
   WeightAverageSection weight_average;
   GuardSection guard;

@@ -27,6 +27,9 @@ constexpr Section kSections[] = {
      "other vectors."},
     {"schedule", "The learning rate over the steps: a linear rise, then the curve of `kind`."},
     {"training", "How long to train, and what of the model."},
+    {"lora",
+     "Low-rank adapters (Hu et al. 2021): the model of `initialize_from` stays as it is, and small "
+     "matrices beside its linears are trained."},
     {"early_stopping", "When a run ends before its last step."},
     {"weight_average", "An average of the weights over the steps, a model of its own."},
     {"guard",

@@ -145,6 +145,30 @@ void add_schedule(std::vector<Key>& keys) {
            "`h.*.mlp.*`. Empty: all is trained."}));
 }
 
+void add_lora(std::vector<Key>& keys) {
+  keys.push_back(joined(
+      bind<&RunConfig::lora, &LoraSection::rank>(),
+      {.path = "lora.rank",
+       .type = Type::kInteger,
+       .range = {0, 65'536},
+       .documentation = "Rank r of the adapters: y = x (W + alpha / r A B) + b, of which A (in, r) "
+                        "and B (r, out) are trained. 0: no adapters, the model itself is trained. "
+                        "Needs `initialize_from`."}));
+  keys.push_back(
+      joined(bind<&RunConfig::lora, &LoraSection::alpha>(),
+             {.path = "lora.alpha",
+              .type = Type::kNumber,
+              .range = {0, 1e6, true, false},
+              .documentation =
+                  "What the adapters count for: their product is multiplied by alpha / rank."}));
+  keys.push_back(joined(
+      bind<&RunConfig::lora, &LoraSection::targets>(),
+      {.path = "lora.targets",
+       .type = Type::kNameList,
+       .documentation = "The linears of each block that have an adapter: any of `attn.c_attn`, "
+                        "`attn.c_proj`, `mlp.c_fc` and `mlp.c_proj`, or `all`."}));
+}
+
 void add_stopping(std::vector<Key>& keys) {
   keys.push_back(
       joined(bind<&RunConfig::early_stopping, &EarlyStoppingSection::patience>(),
@@ -202,6 +226,7 @@ void add_optimization_rows(std::vector<Key>& keys) {
   add_batch(keys);
   add_optimizer(keys);
   add_schedule(keys);
+  add_lora(keys);
   add_stopping(keys);
 }
 

@@ -70,7 +70,8 @@ ShareSums evaluate_share(kernels::ExecutionContext& ctx, const LossEvaluation& e
     const model::ModelPass pass{.config = evaluation.config,
                                 .weights = evaluation.weights,
                                 .tokens = numbers.tokens(),
-                                .activations = evaluation.activations};
+                                .activations = evaluation.activations,
+                                .on_weights_needed = evaluation.on_weights_needed};
     model::model_forward(ctx, pass);
     model::model_loss(ctx, pass, numbers.targets());
     add_windows(batch, count, numbers.fetch(evaluation.activations.losses), sums);

@@ -7,6 +7,7 @@
 #include "src/data/dataset.h"
 #include "src/distributed/communicator.h"
 #include "src/model/activations.h"
+#include "src/model/model.h"
 #include "src/model/parameters.h"
 
 namespace ovid::evaluation {
@@ -31,6 +32,7 @@ struct LossEvaluation {
   // Told after each pass how many windows are done, of how many of this rank; false ends the
   // evaluation of all ranks early.
   std::function<bool(std::int64_t done, std::int64_t all)> on_progress = nullptr;
+  model::WeightsNeeded on_weights_needed = nullptr;  // ModelPass's
 };
 
 // Next-token loss over consecutive windows of batch.length tokens from the start of the data set:

@@ -52,7 +52,7 @@ ConstView as_matrix(const ConstView& view) {
 void merge_low_rank(ExecutionContext& ctx, const LowRankMerge& op) {
   ScratchFrame scratch(ctx);
   const View a = scaled(ctx, scratch, op.adapter.a, op.scale, DType::kFloat32);
-  convert(ctx, {.in = op.weight, .out = op.sum});
+  if (op.sum.raw() != op.weight.raw()) convert(ctx, {.in = op.weight, .out = op.sum});
   linear_backward(ctx, {.d_out = op.adapter.b,
                         .in = a,
                         .weight = op.weight,

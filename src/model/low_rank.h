@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <optional>
 
 #include "kernels/common/execution_context.h"
@@ -15,11 +16,17 @@ namespace ovid::model {
 
 using kernels::ExecutionContext;
 
+// The linears of a BlockParameters, in the block's order.
+template <class Block>
+auto linears_of(Block& block) {
+  return std::array{&block.qkv, &block.projection, &block.expand, &block.contract};
+}
+
 struct LowRankMerge {
   ConstView weight;                            // (K, M) float32
   LowRankParameters<View> adapter;             // float32
   float scale;                                 // s
-  View sum;                                    // (K, M) float32, written: W'
+  View sum;                                    // (K, M) float32, written: W'; may be `weight`
   std::optional<View> rounded = std::nullopt;  // (K, M) 16-bit, written: W' to nearest
 };
 // Equation (1), in float32. Enqueued on ctx.

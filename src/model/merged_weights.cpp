@@ -1,15 +1,19 @@
 #include "src/model/merged_weights.h"
 
+#include <algorithm>
+
+#include "kernels/convert/convert.h"
+#include "src/memory/transfer.h"
 #include "src/model/low_rank.h"
 
 namespace ovid::model {
 namespace {
 
-// The linears of a block that have an adapter, in the order of the block.
+// Those that have an adapter, in the order of the block.
 template <class Block>
 auto adapted(Block& block) {
   std::vector<decltype(&block.qkv)> linears;
-  for (auto* linear : {&block.qkv, &block.projection, &block.expand, &block.contract}) {
+  for (auto* linear : linears_of(block)) {
     if (linear->low_rank) linears.push_back(linear);
   }
   return linears;
@@ -87,6 +91,51 @@ void MergedWeights::measure_scratch(ExecutionContext& ctx, const ModelConfig& co
                          .scale = 1.0f,
                          .sum = linear->weight});
   }
+}
+
+namespace {
+
+// Room for the largest sum, in float32, of weights that are kept in 16 bits.
+View take_sum(memory::Arena& arena, const ModelConfig& config) {
+  std::int64_t most = 0;
+  const ModelParameters<View> shapes = shapes_of(config);
+  for (const auto* linear : adapted(shapes.blocks.front()))
+    most = std::max(most, linear->weight.elements());
+  return arena.take("merged weight before rounding", DType::kFloat32, Shape{most});
+}
+
+}  // namespace
+
+void merge_all(ExecutionContext& ctx, const ModelConfig& config, const ParameterSet& exact,
+               ParameterSet& into) {
+  auto target = into.tensors().begin();
+  for (const ParameterSet::Tensor& tensor : exact.tensors()) {
+    if (target == into.tensors().end()) break;
+    if (tensor.description.name != target->description.name) continue;  // of an adapter
+    convert(ctx, {.in = tensor.view, .out = target->view});
+    ++target;
+  }
+  const bool rounds = into.dtype() != DType::kFloat32;
+  const std::size_t bytes =
+      rounds ? memory::measure([&](memory::Arena& arena) { take_sum(arena, config); }) : 0;
+  memory::Arena arena("merged weights", bytes, exact.device());
+  const auto scale = static_cast<float>(config.low_rank.scale());
+  void* const sum = rounds ? take_sum(arena, config).raw() : nullptr;
+  for (std::size_t block = 0; block < exact.views().blocks.size(); ++block) {
+    const auto sources = linears_of(exact.views().blocks[block]);
+    const auto targets = linears_of(into.views().blocks[block]);
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      if (!sources[i]->low_rank) continue;
+      const View& merged = targets[i]->weight;
+      LowRankMerge merge{.weight = sources[i]->weight,
+                         .adapter = *sources[i]->low_rank,
+                         .scale = scale,
+                         .sum = rounds ? View(sum, DType::kFloat32, merged.shape()) : merged};
+      if (rounds) merge.rounded.emplace(merged);
+      merge_low_rank(ctx, merge);
+    }
+  }
+  memory::synchronize(exact.device());  // the arena goes
 }
 
 }  // namespace ovid::model

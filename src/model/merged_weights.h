@@ -50,4 +50,10 @@ class MergedWeights {
   std::array<std::int64_t, kBuffers> held_{};  // block in each buffer; -1: none
 };
 
+// Fills `into`, of the same model without adapters on the same device, of any number type, with the
+// merged weights of `exact` (float32, with adapters). Takes memory for one weight where it rounds,
+// and waits for the device. Throws ResourceError.
+void merge_all(ExecutionContext& ctx, const ModelConfig& config, const ParameterSet& exact,
+               ParameterSet& into);
+
 }  // namespace ovid::model

@@ -6,7 +6,6 @@
 
 namespace ovid::model {
 
-// The shape of a GPT-2 (Radford et al. 2019). Letters are those of docs/notation.md.
 // Low-rank adapters (Hu et al. 2021): y = x (W + (alpha / rank) A' B) + b, of which A and B are
 // trained.
 struct LowRankConfig {
@@ -18,6 +17,7 @@ struct LowRankConfig {
   bool operator==(const LowRankConfig&) const = default;
 };
 
+// The shape of a GPT-2 (Radford et al. 2019). Letters are those of docs/notation.md.
 struct ModelConfig {
   std::int64_t layers = 0;           // L
   std::int64_t heads = 0;            // H, divides width
@@ -32,6 +32,7 @@ struct ModelConfig {
   // Names of the tensors that are not trained, sorted: their gradients are not computed, and they
   // have no moments. No part of the shape; empty: all are trained.
   std::vector<std::string> frozen = {};
+  // No part of the shape either. Where there are adapters, `frozen` names all else.
   LowRankConfig low_rank = {};
 
   bool operator==(const ModelConfig&) const = default;

@@ -11,11 +11,13 @@
 #include "src/generation/decoder.h"
 #include "src/memory/arena.h"
 #include "src/memory/machine_memory.h"
+#include "src/model/merged_weights.h"
 #include "src/model/model.h"
 #include "src/model/shard_layout.h"
 #include "src/optimizer/adamw_optimizer.h"
 #include "src/training/batch_feed.h"
 #include "src/training/canonical_tree.h"
+#include "src/training/low_rank_plan.h"
 #include "src/training/sharded_gradients.h"
 
 namespace ovid::training {
@@ -45,9 +47,13 @@ std::size_t pass_bytes(const RunPlan& plan, model::Keep keep, std::int64_t seque
          scratch_bytes(plan, keep, batch);
 }
 
-std::size_t set_bytes(const RunPlan& plan, model::ParameterStorage storage) {
+std::size_t set_bytes(const model::ModelConfig& config, model::ParameterStorage storage) {
   storage.only_measures = true;
-  return model::ParameterSet(plan.model, "measure", storage).arena().used_bytes();
+  return model::ParameterSet(config, "measure", storage).arena().used_bytes();
+}
+
+std::size_t set_bytes(const RunPlan& plan, const model::ParameterStorage& storage) {
+  return set_bytes(plan.model, storage);
 }
 
 std::size_t aligned(std::int64_t elements) {
@@ -90,6 +96,10 @@ std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchS
       set_bytes(plan, {.dtype = plan.target().dtype, .shards = plan.shards()});
   std::vector<MemoryPlan::Part> parts = {{"weights", exact}};
   if (plan.rounds_weights()) parts.push_back({"weights for products", rounded});
+  if (plan.model.low_rank.rank > 0) {
+    parts.push_back({"merged weights of two blocks",
+                     model::MergedWeights::bytes(plan.model, plan.target().dtype)});
+  }
   parts.push_back({"gradients", gradient_bytes(plan, pass)});
   if (plan.canonical()) parts.push_back({"partial sums of gradients", partial_sum_bytes(plan)});
   parts.push_back({"moments of AdamW", moment_bytes(plan, moments)});
@@ -185,7 +195,10 @@ MemoryPlan plan_memory(const RunPlan& plan) {
   }
   memory.pinned = BatchFeed::pinned_bytes(memory.on_gpu, positions);
   if (c.samples.every_steps > 0) {
-    memory.sampling = generation::Decoder::required_bytes(plan.model, 1, plan.target());
+    const model::ModelConfig plain = without_adapters(plan.model);
+    memory.sampling = generation::Decoder::required_bytes(plain, 1, plan.target());
+    if (plan.model.low_rank.rank > 0)
+      memory.sampling += set_bytes(plain, {.dtype = plan.target().dtype});
   }
   if (saves_beside_training(c)) {
     memory.snapshot = snapshot_of(plan);

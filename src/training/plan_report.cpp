@@ -87,10 +87,17 @@ std::string ranks_text(const RunPlan& plan) {
                      plan.config().distributed.zero_stage, plan.canonical() ? ", " : "", order);
 }
 
-// "trained: 7.09M of 124.44M parameters, 5.7 %; frozen: 132 of 148 tensors".
+// "trained: 7.09M of 124.44M parameters, 5.7 %; frozen: 132 of 148 tensors", with adapters
+// "trained: adapters of rank 8, 0.295M of 124.73M parameters, 0.24 %".
 std::string trained_text(const model::ModelConfig& m) {
   const auto trained = static_cast<double>(model::trained_parameter_count(m));
   const auto all = static_cast<double>(model::parameter_count(m));
+  if (m.low_rank.rank > 0) {
+    return fmt::format(
+        "trained: adapters of rank {}, {:.3g}M of {:.2f}M parameters, {:.2g} %; the model itself "
+        "stays as it is",
+        m.low_rank.rank, trained * 1e-6, all * 1e-6, 100 * trained / all);
+  }
   return fmt::format("trained: {:.2f}M of {:.2f}M parameters, {:.1f} %; frozen: {} of {} tensors",
                      trained * 1e-6, all * 1e-6, 100 * trained / all, m.frozen.size(),
                      model::describe_tensors(m).size());

@@ -14,6 +14,7 @@
 #include "src/tokenizer/tokenizer.h"
 #include "src/training/frozen_tensors.h"
 #include "src/training/grown_vocabulary.h"
+#include "src/training/low_rank_plan.h"
 #include "src/training/memory_plan.h"
 #include "src/training/parameter_files.h"
 #include "src/training/run_directory.h"
@@ -35,9 +36,22 @@ void refuse_what_is_absent(const RunPlan& plan) {
 void refuse_frozen_in_stage_2(const RunPlan& plan) {
   if (plan.model.frozen.empty() || !plan.shards_gradients()) return;
   throw UsageError(fmt::format(
-      "distributed.zero_stage = {} cuts gradients of whole blocks, and training.freeze leaves some "
-      "out; use distributed.zero_stage: 1, with which frozen tensors have no gradients either",
-      plan.config().distributed.zero_stage));
+      "distributed.zero_stage = {} cuts gradients of whole blocks, and {} leaves some out; use "
+      "distributed.zero_stage: 1, with which frozen tensors have no gradients either",
+      plan.config().distributed.zero_stage,
+      plan.model.low_rank.rank > 0 ? "lora.rank" : "training.freeze"));
+}
+
+// The embedding's new rows are random, and adapters leave it as it is.
+void refuse_untrained_rows(const RunPlan& plan) {
+  const std::int64_t added = plan.model.vocabulary_size - plan.rows_to_read;
+  if (plan.config().lora.rank == 0 || plan.rows_to_read == 0 || added == 0) return;
+  throw UsageError(fmt::format(
+      "the data have {} tokens that the model in initialize_from has not, and lora.rank = {} "
+      "leaves "
+      "its embedding as it is: their rows would stay random; make the data with --control text, or "
+      "train the model itself (lora.rank: 0)",
+      added, plan.config().lora.rank));
 }
 
 // Every rank computes as many passes of as many sequences, unless single sequences are the unit.
@@ -270,6 +284,8 @@ RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use,
   plan.model.vocabulary_size = vocabulary_of(plan, description);
   model::check_model_config(plan.model);
   plan.model.frozen = frozen_tensors(c.training.freeze, plan.model);
+  refuse_untrained_rows(plan);
+  add_adapters(c.lora, plan.model);
   refuse_frozen_in_stage_2(plan);
   const std::int64_t length = c.batch.length > 0 ? c.batch.length : plan.model.context_length;
   if (length > plan.model.context_length) {

@@ -6,6 +6,7 @@
 
 #include "src/generation/generator.h"
 #include "src/tokenizer/stream_decoder.h"
+#include "src/training/low_rank_plan.h"
 
 namespace ovid::training {
 
@@ -16,7 +17,7 @@ std::string sample_text(const RunPlan& plan, const model::ParameterSet& weights,
   if (tokenizer != nullptr) prompt = tokenizer->encode(settings.prompt);
   if (prompt.empty()) prompt.push_back(tokenizer != nullptr ? tokenizer->end_of_text() : 0);
   const auto samples = generation::generate(
-      plan.model, weights.views(), prompt,
+      without_adapters(plan.model), weights.views(), prompt,
       {.sampling = {.seed = plan.config().run.seed}, .max_new_tokens = settings.tokens},
       plan.target());
   std::string text;

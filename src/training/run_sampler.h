@@ -8,8 +8,8 @@
 
 namespace ovid::training {
 
-// The text that `weights` write after samples.prompt; token ids where the run has no tokenizer. The
-// same weights give the same text.
+// The text that `weights` (any adapters merged) write after samples.prompt; token ids where the run
+// has no tokenizer. The same weights give the same text.
 std::string sample_text(const RunPlan& plan, const model::ParameterSet& weights,
                         const tokenizer::Tokenizer* tokenizer);
 

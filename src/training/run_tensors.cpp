@@ -4,6 +4,7 @@
 
 #include "kernels/common/errors.h"
 #include "kernels/cuda/device.h"
+#include "src/checkpoint/adapter_files.h"
 #include "src/core/log.h"
 #include "src/training/data_passport.h"
 #include "src/training/grown_vocabulary.h"
@@ -79,6 +80,7 @@ void start_tensors(const RunPlan& plan, TrainingStep& step) {
           "the old ones plus GPT-2's random numbers",
           plan.rows_to_read, plan.model.vocabulary_size, added));
     }
+    merge_adapter(*c.initialize_from, step.weights(), plan.target().threads);
   }
   step.adopt_weights(0);
   if (step.average() != nullptr) step.average()->copy_from(step.weights());
@@ -88,6 +90,10 @@ void resume_tensors(const RunPlan& plan, const Path& checkpoint, std::int64_t la
                     TrainingStep& step) {
   resume_product_choices(plan, checkpoint / kProductChoices);
   checkpoint::load_parameters(checkpoint, named_destinations(step.weights()));
+  if (plan.model.low_rank.rank > 0) {
+    checkpoint::read_adapter(checkpoint::find_adapter(checkpoint).value_or(checkpoint), plan.model,
+                             named_destinations(step.weights(), TensorKind::kAdapter));
+  }
   step.adopt_weights(last_update);
   resume_moments(checkpoint, step);
   if (step.average() != nullptr) resume_average(checkpoint, step);
@@ -107,6 +113,11 @@ checkpoint::CheckpointContent content_of(const RunPlan& plan, TrainingStep& step
   content.texts = {{"config.yaml", plan.loaded.resolved_yaml},
                    {"environment.json", environment_json(plan)}};
   content.texts.merge(data_passport_texts(plan, plan.directory));
+  if (plan.model.low_rank.rank > 0) {
+    content.texts.merge(checkpoint::adapter_texts(
+        plan.model.low_rank, named_tensors(step.weights(), TensorKind::kAdapter),
+        plan.config().initialize_from.value_or("")));
+  }
   if (plan.target().device != nullptr) {
     content.texts[kProductChoices] = plan.target().device->product_choices();
   }

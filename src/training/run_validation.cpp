@@ -8,19 +8,19 @@
 namespace ovid::training {
 namespace {
 
-std::optional<evaluation::LossSum> loss_of(const model::ParameterSet& weights, const RunPlan& plan,
+std::optional<evaluation::LossSum> loss_of(const WeightsOfPass& weights, const RunPlan& plan,
                                            TrainingStep& step,
                                            distributed::Communicator& communicator) {
   const evaluation::LossSum sum = evaluation::evaluate_loss(
-      step.context(),
-      {.config = plan.model,
-       .weights = weights.views(),
-       .activations = step.activations(),
-       .batch = plan.micro_batch,
-       .dataset = *plan.validation,
-       .windows = plan.config().validation.sequences,
-       .communicator = &communicator,
-       .on_progress = [](std::int64_t, std::int64_t) { return !stop_requested(); }});
+      step.context(), {.config = plan.model,
+                       .weights = weights.views,
+                       .activations = step.activations(),
+                       .batch = plan.micro_batch,
+                       .dataset = *plan.validation,
+                       .windows = plan.config().validation.sequences,
+                       .communicator = &communicator,
+                       .on_progress = [](std::int64_t, std::int64_t) { return !stop_requested(); },
+                       .on_weights_needed = weights.on_needed});
   return sum.complete ? std::optional(sum) : std::nullopt;
 }
 
@@ -28,11 +28,12 @@ std::optional<evaluation::LossSum> loss_of(const model::ParameterSet& weights, c
 
 std::optional<ValidationReport> validate_run(const RunPlan& plan, TrainingStep& step,
                                              distributed::Communicator& communicator) {
-  const auto sum = loss_of(step.compute_weights(), plan, step, communicator);
+  const auto sum = loss_of(step.weights_of_pass(), plan, step, communicator);
   if (!sum) return std::nullopt;
   ValidationReport report{.loss = sum->mean(), .average_loss = {}, .tokens = sum->targets};
   if (step.average() != nullptr) {
-    const auto average = loss_of(step.compute_average(), plan, step, communicator);
+    const auto average =
+        loss_of({.views = step.compute_average().views()}, plan, step, communicator);
     if (!average) return std::nullopt;
     report.average_loss = average->mean();
   }
@@ -40,13 +41,15 @@ std::optional<ValidationReport> validate_run(const RunPlan& plan, TrainingStep& 
 }
 
 bool gives_a_loss(const RunPlan& plan, TrainingStep& step) {
+  const WeightsOfPass weights = step.weights_of_pass();
   const evaluation::LossSum one =
       evaluation::evaluate_loss(step.context(), {.config = plan.model,
-                                                 .weights = step.compute_weights().views(),
+                                                 .weights = weights.views,
                                                  .activations = step.activations(),
                                                  .batch = plan.micro_batch,
                                                  .dataset = plan.train->sources().front(),
-                                                 .windows = 1});
+                                                 .windows = 1,
+                                                 .on_weights_needed = weights.on_needed});
   return std::isfinite(one.sum);
 }
 

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "src/core/stopwatch.h"
 #include "src/memory/execution.h"
 #include "src/model/model.h"
 #include "src/optimizer/adamw_optimizer.h"
+#include "src/training/low_rank_plan.h"
 
 namespace ovid::training {
 namespace {
@@ -58,6 +60,7 @@ class Part {
  private:
   static model::ModelConfig part_of(model::ModelConfig config, std::int64_t layers,
                                     std::int64_t vocabulary) {
+    config = without_adapters(std::move(config));
     config.layers = layers;
     config.vocabulary_size = vocabulary;
     config.frozen.clear();  // of one block or two: with frozen ones the estimate is an upper bound
@@ -94,7 +97,7 @@ int passes_of(Part& part) {
 
 // Seconds of one update, from a model of one block and part of the vocabulary.
 Times time_update(const RunPlan& plan, std::int64_t vocabulary) {
-  model::ModelConfig config = plan.model;
+  model::ModelConfig config = without_adapters(plan.model);
   config.layers = 1;
   config.vocabulary_size = vocabulary;
   config.frozen.clear();

@@ -323,10 +323,13 @@ class Trainer {
 
   void sample() {
     watch_.enter(Section::kSample, state_.step);
-    const model::ParameterSet& weights =
+    const model::ParameterSet& average_or_own =
         step_.average() != nullptr ? step_.compute_average() : step_.compute_weights();
     if (recorder_) {
-      recorder_->sample(sample_text(plan_, weights, tokenizer()), state_);
+      const bool adapted = plan_.model.low_rank.rank > 0;
+      recorder_->sample(adapted ? sample_text(plan_, step_.merged_weights(), tokenizer())
+                                : sample_text(plan_, average_or_own, tokenizer()),
+                        state_);
     }
     watch_.leave(Section::kSample, state_.step);
   }

@@ -39,6 +39,32 @@ std::int64_t count(const Json& object, const char* key) {
   return whole<std::int64_t>(object, key);
 }
 
+Json low_rank_json(const model::LowRankConfig& l) {
+  return {{"rank", l.rank},   {"alpha", l.alpha},
+          {"c_attn", l.qkv},  {"attn.c_proj", l.projection},
+          {"c_fc", l.expand}, {"mlp.c_proj", l.contract}};
+}
+
+model::LowRankConfig low_rank_from(const Json& json) {
+  return {.rank = count(json, "rank"),
+          .alpha = json.at("alpha"),
+          .qkv = json.at("c_attn"),
+          .projection = json.at("attn.c_proj"),
+          .expand = json.at("c_fc"),
+          .contract = json.at("mlp.c_proj")};
+}
+
+// "rank 8, alpha 16, attn.c_attn, mlp.c_fc".
+std::string low_rank_text(const model::LowRankConfig& l) {
+  if (l.rank == 0) return "none";
+  std::string text = fmt::format("rank {}, alpha {}", l.rank, l.alpha);
+  if (l.qkv) text += ", attn.c_attn";
+  if (l.projection) text += ", attn.c_proj";
+  if (l.expand) text += ", mlp.c_fc";
+  if (l.contract) text += ", mlp.c_proj";
+  return text;
+}
+
 Json model_json(const model::ModelConfig& m) {
   Json json = {{"layers", m.layers},
                {"heads", m.heads},
@@ -47,6 +73,7 @@ Json model_json(const model::ModelConfig& m) {
                {"vocabulary_size", m.vocabulary_size},
                {"tied_head", m.tied_head}};
   if (!m.frozen.empty()) json["frozen"] = m.frozen;
+  if (m.low_rank.rank > 0) json["low_rank"] = low_rank_json(m.low_rank);
   return json;
 }
 
@@ -59,6 +86,7 @@ model::ModelConfig model_from(const Json& json) {
   m.vocabulary_size = count(json, "vocabulary_size");
   m.tied_head = json.at("tied_head");
   if (json.contains("frozen")) m.frozen = json.at("frozen").get<std::vector<std::string>>();
+  if (json.contains("low_rank")) m.low_rank = low_rank_from(json.at("low_rank"));
   return m;
 }
 
@@ -195,7 +223,11 @@ void check_continues(const TrainingState& checkpoint, const TrainingState& run,
   compare("model.vocabulary_size", checkpoint.model.vocabulary_size, run.model.vocabulary_size);
   compare("model.tied_head", checkpoint.model.tied_head, run.model.tied_head);
   // Moments are kept of what is trained alone.
-  if (checkpoint.model.frozen != run.model.frozen) {
+  if (checkpoint.model.low_rank != run.model.low_rank) {
+    differences.push_back(fmt::format("lora: {} in the checkpoint, {} now",
+                                      low_rank_text(checkpoint.model.low_rank),
+                                      low_rank_text(run.model.low_rank)));
+  } else if (checkpoint.model.frozen != run.model.frozen) {
     differences.push_back(fmt::format("training.freeze: {} in the checkpoint, {} now",
                                       frozen_text(checkpoint.model.frozen),
                                       frozen_text(run.model.frozen)));

@@ -14,6 +14,7 @@
 #include "src/memory/transfer.h"
 #include "src/model/model.h"
 #include "src/training/granule_norm.h"
+#include "src/training/low_rank_plan.h"
 
 namespace ovid::training {
 namespace {
@@ -113,6 +114,7 @@ TrainingStep::TrainingStep(const RunPlan& plan, distributed::Communicator* commu
       feed_(plan.target().device, plan.positions_of_step()),
       schedule_(schedule_of(plan.config())) {
   context().set_allow_tf32(plan.target().tfloat32);
+  if (plan.model.low_rank.rank > 0) merged_.emplace(plan.model, weights_, compute_weights());
   using Result = GradientExchange::Result;
   const Result result = plan.shards_moments() ? Result::kOwnPart : Result::kEverywhere;
   if (plan.canonical()) {
@@ -133,14 +135,16 @@ void TrainingStep::enqueue_pass(const data::TokenBatch& batch, std::int64_t firs
   kernels::ExecutionContext& ctx = context();
   const model::BatchShape shape = plan_.micro_batch;
   const memory::TimelineRange range(ctx.device(), "forward and backward");
+  const WeightsOfPass weights = weights_of_pass();
   const model::ModelPass pass{
       .config = plan_.model,
-      .weights = compute_weights().views(),
+      .weights = weights.views,
       .tokens = feed_.tokens(first, shape),
       .activations = activations_,
       .dropout = model::DropoutKey{.seed = plan_.config().run.seed,
                                    .pass = static_cast<std::uint64_t>(first_sequence + first)},
-      .losses = feed_.losses(first, shape)};
+      .losses = feed_.losses(first, shape),
+      .on_weights_needed = weights.on_needed};
   model::ModelBackward backward{
       .pass = pass, .gradients = gradients, .d = activation_gradients_, .mode = mode};
   if (exchange_ && first + shape.sequences >= batch.count) {
@@ -313,6 +317,7 @@ void TrainingStep::update(StepReport& report, std::int64_t step) {
   operands.step = step + 1;
   optimizer_.update(context(), operands);
   gather_updated();
+  if (merged_) merged_->forget();
   if (average_) {
     const double t = static_cast<double>(step);
     const double decay = std::min(plan_.config().weight_average.decay, (1.0 + t) / (10.0 + t));
@@ -349,7 +354,21 @@ StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_s
   return report;
 }
 
+WeightsOfPass TrainingStep::weights_of_pass() {
+  if (!merged_) return {.views = compute_weights().views()};
+  return {.views = merged_->views(),
+          .on_needed = [this](std::size_t group) { merged_->note_needed(context(), group); }};
+}
+
+model::ParameterSet TrainingStep::merged_weights() {
+  model::ParameterSet merged(without_adapters(plan_.model), "merged weights",
+                             {.dtype = plan_.target().dtype, .device = plan_.target().device});
+  model::merge_all(context(), plan_.model, weights_, merged);
+  return merged;
+}
+
 void TrainingStep::adopt_weights(std::int64_t steps) {
+  if (merged_) merged_->forget();
   if (!rounded_) return;
   // Frozen weights are rounded to nearest; the optimizer rounds the others.
   if (!plan_.model.frozen.empty()) model::round_parameters(context(), weights_, *rounded_);

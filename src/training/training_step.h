@@ -8,6 +8,8 @@
 #include "src/distributed/single_rank_communicator.h"
 #include "src/memory/execution.h"
 #include "src/model/activations.h"
+#include "src/model/merged_weights.h"
+#include "src/model/model.h"
 #include "src/model/parameters.h"
 #include "src/optimizer/adamw_optimizer.h"
 #include "src/optimizer/schedule.h"
@@ -39,6 +41,12 @@ struct GlobalBatch {
   std::int64_t first_sequence = 0;  // counted over the run
   std::int64_t sequences = 0;       // of all ranks
   std::int64_t targets = 0;         // those that count, of all ranks
+};
+
+// For ModelPass.
+struct WeightsOfPass {
+  const model::ModelParameters<model::View>& views;
+  model::WeightsNeeded on_needed = nullptr;
 };
 
 // Everything that a step of the optimizer works on: weights, gradients, moments, activations. On
@@ -87,8 +95,12 @@ class TrainingStep {
   // Of the last compute_gradients(), before clipping; over all ranks, or this rank's part of them.
   // Not where a rank keeps nothing but its part (RunPlan::shards_gradients).
   const model::ParameterSet& gradients() const { return gradients_.value(); }
-  // What the model is computed from: in the plan's number type.
+  // What the model is computed from: in the plan's number type, and without adapters.
   const model::ParameterSet& compute_weights() const { return rounded_ ? *rounded_ : weights_; }
+  // The same as a pass reads it, with adapters merged; until the next update.
+  WeightsOfPass weights_of_pass();
+  // The same in a set of its own, of a plan with adapters. Throws ResourceError.
+  model::ParameterSet merged_weights();
   optimizer::AdamWOptimizer& optimizer() { return optimizer_; }
   model::ParameterSet* average() { return average_ ? &*average_ : nullptr; }  // null: none is kept
   // The average in the plan's number type, as it is now; there must be one.
@@ -125,6 +137,7 @@ class TrainingStep {
   memory::Execution execution_;
   model::ParameterSet weights_;
   std::optional<model::ParameterSet> rounded_;
+  std::optional<model::MergedWeights> merged_;    // of a plan with adapters
   std::optional<model::ParameterSet> gradients_;  // whole
   optimizer::AdamWOptimizer optimizer_;
   std::optional<model::ParameterSet> average_;
