@@ -66,10 +66,13 @@ struct PersonaChatOptions {
   std::int64_t shard_tokens = 100'000'000;
   int threads = 0;  // 0: all cores of this process
   bool overwrite = false;
+  bool restart = false;                      // begin anew although there is unfinished work
+  std::uint64_t journal_bytes = 256u << 20;  // of text, between two records of the progress
   bool json = false;
 };
 // Dialogues to token shards with loss masks that count replies alone, and lists of candidates; the
-// same bytes for every number of threads. The output appears whole or not at all.
+// same bytes for every number of threads. The output appears whole or not at all; what was cut off
+// goes on.
 void run_persona_chat(const PersonaChatOptions& options);
 
 struct CodecOptions {

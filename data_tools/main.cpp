@@ -201,7 +201,8 @@ tokens. Only what follows <|self|>, to its line end, counts in the loss: train_0
 With --history N each reply is a document of its own behind the persona and the N utterances before
 it. Candidates of the held-out parts are kept in candidates_validation.jsonl and
 candidates_test.jsonl. Repeated dialogues are left out (16 bytes of memory for each, 21 to 43 with
-their table). A run that was stopped begins anew.
+their table). A run that was stopped (Ctrl-C,
+kill, a full disk) goes on where it was when the same command is given again.
 )");
   add_fine_tuning_options(command, options, options.fractions,
                           {{"text", ControlKind::kText}, {"tokens", ControlKind::kTokens}});
@@ -220,6 +221,7 @@ their table). A run that was stopped begins anew.
                   "Utterances before each reply; -1: a document is a whole dialogue, and all of "
                   "its replies count")
       ->capture_default_str();
+  add_resume_options(command, options.restart, options.journal_bytes);
   command.callback([&options] { run_persona_chat(options); });
 }
 

@@ -5,14 +5,20 @@
 #include <deque>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "data_tools/commands.h"
 #include "data_tools/dialogue.h"
 #include "data_tools/dialogue_documents.h"
+#include "data_tools/dialogue_progress.h"
 #include "data_tools/interruption.h"
 #include "data_tools/ordered_batches.h"
+#include "data_tools/output_folder.h"
 #include "data_tools/progress.h"
+#include "data_tools/shard_sequence.h"
 #include "data_tools/text_set.h"
+#include "data_tools/work_record.h"
+#include "src/core/checksum.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/version.h"
@@ -23,6 +29,22 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr const char* kSplits[] = {"auto", "source", "dialogue"};
+
+// What decides the result beside the inputs; the keys are the flags, for messages.
+std::string settings_of(const PersonaChatOptions& options, std::uint64_t tokenizer) {
+  return ordered_json{{"command", "persona-chat"},
+                      {"--tokenizer", fmt::format("{:016x}", tokenizer)},
+                      {"--control", name_of(options.control)},
+                      {"--split", kSplits[static_cast<int>(options.split)]},
+                      {"--validation-fraction", options.fractions.validation},
+                      {"--test-fraction", options.fractions.test},
+                      {"--seed", options.fractions.seed},
+                      {"--history", options.history},
+                      {"--shard-tokens", options.shard_tokens}}
+      .dump();
+}
+
 // One run of the command, from its inputs to the complete working folder.
 class DialogueJob {
  public:
@@ -30,18 +52,74 @@ class DialogueJob {
       : options_(options),
         folder_(folder),
         tokenizer_(load_shard_tokenizer(options.tokenizer)),
+        files_(list_inputs(options.inputs)),
+        record_(folder, settings_of(options, tokenizer_.fingerprint()), files_),
         bad_lines_(options.most_bad_lines),
         parser_(bad_lines_),
         pool_(threads_for(options.threads)) {
-    for (const char* part : kPartNames) outputs_.emplace_back(folder, part, options.shard_tokens);
+    if (const auto json = record_.begin()) earlier_ = dialogue_progress_from(*json);
+    for (std::size_t i = 0; i < kPartNames.size(); ++i) {
+      outputs_.emplace_back(folder, kPartNames[i], options.shard_tokens,
+                            earlier_ ? &earlier_->parts[i] : nullptr);
+    }
     for (std::size_t i = 0; i < pool_.threads(); ++i)
       layouts_.emplace_back(tokenizer_, options.control);
   }
 
   void run() {
-    const std::vector<InputFile> files = list_inputs(options_.inputs);
+    if (earlier_) log::info(fmt::format("going on behind {} dialogues", earlier_->dialogues));
+    try {
+      read_inputs();
+    } catch (const Interrupted&) {
+      record();
+      throw;
+    }
+    if (is_passing_over()) refuse_other_inputs();
+    for (std::size_t i = 0; i < outputs_.size(); ++i) finish(i);
+    log::info(progress_.summary(now()));
+    control().save_tokenizer(folder_ / "tokenizer");
+    replace_file(folder_ / "dataset.json", describe().dump(2) + "\n");
+    WorkRecord::remove_files(folder_);
+  }
+
+ private:
+  // A dialogue on its way into the part `output`.
+  struct Item {
+    std::size_t output = 0;
+    std::uint64_t number = 0;  // of the dialogue in its part
+    std::uint64_t behind = 0;  // dialogues of the inputs up to here
+    std::uint64_t hash = 0;    // of these
+    Dialogue dialogue;
+    // Filled by the worker:
+    std::vector<MaskedDocument> documents;
+    std::string candidates;  // rows of JSON
+    std::uint64_t candidate_lists = 0;
+    std::uint64_t replies = 0;
+  };
+  // `earlier`: to go on from; null: begin anew.
+  struct Output {
+    Output(const Path& folder, const std::string& part, std::int64_t shard_tokens,
+           const DialogueProgress::Part* earlier)
+        : shards({.directory = folder, .prefix = part, .max_tokens = shard_tokens}),
+          done(earlier != nullptr ? *earlier : DialogueProgress::Part{}),
+          candidates(file_of(folder / ("candidates_" + part + ".jsonl"), earlier)) {
+      if (earlier != nullptr) shards.restore(earlier->shards);
+    }
+    static OutputFile file_of(const Path& path, const DialogueProgress::Part* earlier) {
+      if (earlier == nullptr) return {path, WriteMode::kTruncate};
+      return {cut_back(path, earlier->candidate_bytes), WriteMode::kAppend};
+    }
+    ShardSequence shards;
+    DialogueProgress::Part done;  // but for its shards
+    OutputFile candidates;
+    std::uint64_t dialogues = 0;
+    std::int64_t tokens = 0;
+    std::vector<data::WrittenShard> written;
+  };
+
+  void read_inputs() {
     bool known = true;
-    for (const InputFile& file : files) {
+    for (const InputFile& file : files_) {
       total_bytes_ += file.bytes;
       known = known && file.is_regular;
     }
@@ -50,56 +128,57 @@ class DialogueJob {
         pool_, [&](std::size_t worker, Item& item) { make_documents(layouts_[worker], item); },
         [&](Item& item) { take(item); });
     for_each_record_file(
-        files, bytes_read_,
+        files_, bytes_read_,
         [&](const std::string& name, const std::string& file_name, PeekedSource& content) {
           parser_.parse_file(name, file_name, content, [&](Dialogue&& dialogue) {
             check_interruption();
-            ++read_;
-            if (!dialogues_.insert(repeated_dialogue_key(dialogue))) return;
-            const Part part = part_of(dialogue, name);
-            Item item;
-            item.output = static_cast<std::size_t>(part);
-            item.number = outputs_[item.output].dialogues++;
-            item.dialogue = std::move(dialogue);
-            const std::size_t bytes = bytes_of(item.dialogue);
-            bytes_ += bytes;
-            batches.add(std::move(item), bytes);
+            add(std::move(dialogue), name, batches);
             progress_.update(now());
           });
         });
     batches.finish();
-    for (std::size_t i = 0; i < outputs_.size(); ++i) finish(i);
-    log::info(progress_.summary(now()));
-    control().save_tokenizer(folder_ / "tokenizer");
-    replace_file(folder_ / "dataset.json", describe().dump(2) + "\n");
   }
 
- private:
-  // A dialogue on its way into the part `output`.
-  struct Item {
-    std::size_t output = 0;
-    std::uint64_t number = 0;  // of the dialogue in its part
-    Dialogue dialogue;
-    // Filled by the worker:
-    std::vector<MaskedDocument> documents;
-    std::string candidates;  // rows of JSON
-    std::uint64_t candidate_lists = 0;
-    std::uint64_t replies = 0;
-  };
-  struct Output {
-    Output(const Path& folder, const std::string& part, std::int64_t shard_tokens)
-        : writer({.directory = folder, .prefix = part, .max_tokens = shard_tokens}),
-          candidates(folder / ("candidates_" + part + ".jsonl"), WriteMode::kTruncate) {}
-    data::ShardWriter writer;
-    OutputFile candidates;
-    std::uint64_t dialogues = 0;
-    std::uint64_t replies = 0;
-    std::uint64_t documents = 0;
-    std::uint64_t candidate_lists = 0;
-    std::int64_t tokens = 0;
-    std::int64_t counted_tokens = 0;
-    std::vector<data::WrittenShard> shards;
-  };
+  void add(Dialogue&& dialogue, const std::string& name, OrderedBatches<Item>& batches) {
+    const std::string key = repeated_dialogue_key(dialogue);
+    const bool passed = is_passing_over();
+    ++read_;
+    hash_ = hash64(std::as_bytes(std::span(key)), hash_);
+    if (passed && !is_passing_over() && hash_ != earlier_->hash) refuse_other_inputs();
+    if (!dialogues_.insert(key)) return;
+    Item item;
+    item.output = static_cast<std::size_t>(part_of(dialogue, name));
+    item.number = outputs_[item.output].dialogues++;
+    if (passed) return;  // written by an earlier process
+    item.behind = read_;
+    item.hash = hash_;
+    item.dialogue = std::move(dialogue);
+    const std::size_t bytes = bytes_of(item.dialogue);
+    bytes_ += bytes;
+    batches.add(std::move(item), bytes);
+  }
+
+  bool is_passing_over() const { return earlier_ && read_ < earlier_->dialogues; }
+
+  [[noreturn]] void refuse_other_inputs() const {
+    throw DataError(
+        fmt::format("the first {} dialogues are not those that were read before the interruption; "
+                    "give the same inputs, or begin anew with --restart",
+                    earlier_->dialogues));
+  }
+
+  void record() {
+    if (is_passing_over() || taken_.dialogues == 0) return;  // not yet where the earlier one was
+    DialogueProgress progress{.dialogues = taken_.dialogues, .hash = taken_.hash, .parts = {}};
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      outputs_[i].shards.sync();
+      outputs_[i].candidates.sync();
+      progress.parts[i] = outputs_[i].done;
+      progress.parts[i].shards = outputs_[i].shards.state();
+    }
+    record_.record(to_json(progress));
+    since_record_ = 0;
+  }
 
   Part part_of(const Dialogue& dialogue, const std::string& name) {
     using Split = PersonaChatOptions::Split;
@@ -150,15 +229,19 @@ class DialogueJob {
 
   void take(const Item& item) {
     Output& output = outputs_[item.output];
-    output.replies += item.replies;
-    output.candidate_lists += item.candidate_lists;
+    output.done.replies += item.replies;
+    output.done.candidate_lists += item.candidate_lists;
+    output.done.candidate_bytes += item.candidates.size();
     output.candidates.write(item.candidates);
     for (const MaskedDocument& document : item.documents) {
-      output.writer.append(document.tokens, document.mask);
-      ++output.documents;
-      for (const std::uint8_t counts : document.mask) output.counted_tokens += counts;
+      output.shards.append(document.tokens, document.mask);
+      ++output.done.documents;
+      for (const std::uint8_t counts : document.mask) output.done.counted_tokens += counts;
       tokens_ += static_cast<std::int64_t>(document.tokens.size());
     }
+    taken_ = {.dialogues = item.behind, .hash = item.hash};
+    since_record_ += bytes_of(item.dialogue);
+    if (since_record_ >= options_.journal_bytes) record();
   }
 
   void finish(std::size_t i) {
@@ -171,11 +254,11 @@ class DialogueJob {
                       "it: train..., valid...), more dialogues, or use --split dialogue",
                       read_, kPartNames[i]));
     }
-    output.tokens = output.writer.total_tokens();
-    output.shards = output.writer.finish();
+    output.tokens = output.shards.total_tokens();
+    output.written = output.shards.finish();
     output.candidates.sync();
     output.candidates.close();
-    if (output.candidate_lists == 0) std::filesystem::remove(output.candidates.path());
+    if (output.done.candidate_lists == 0) std::filesystem::remove(output.candidates.path());
   }
 
   ordered_json describe() const {
@@ -195,15 +278,14 @@ class DialogueJob {
     d["invalid_utf8_replaced"] = parser_.replaced();
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const Output& output = outputs_[i];
-      d[kPartNames[i]] = {{"documents", output.documents},
+      d[kPartNames[i]] = {{"documents", output.done.documents},
                           {"dialogues", output.dialogues},
-                          {"replies", output.replies},
-                          {"candidate_lists", output.candidate_lists},
+                          {"replies", output.done.replies},
+                          {"candidate_lists", output.done.candidate_lists},
                           {"tokens", output.tokens},
-                          {"counted_tokens", output.counted_tokens},
-                          {"shards", ordered_json::parse(shards_as_json(output.shards))}};
+                          {"counted_tokens", output.done.counted_tokens},
+                          {"shards", ordered_json::parse(shards_as_json(output.written))}};
     }
-    constexpr const char* kSplits[] = {"auto", "source", "dialogue"};
     d["settings"] = {{"split", kSplits[static_cast<int>(options_.split)]},
                      {"validation_fraction", options_.fractions.validation},
                      {"test_fraction", options_.fractions.test},
@@ -226,6 +308,9 @@ class DialogueJob {
   const PersonaChatOptions& options_;
   Path folder_;
   tokenizer::Tokenizer tokenizer_;
+  std::vector<InputFile> files_;
+  WorkRecord record_;
+  std::optional<DialogueProgress> earlier_;
   BadLines bad_lines_;
   DialogueParser parser_;
   TextSet dialogues_;
@@ -236,6 +321,12 @@ class DialogueJob {
   std::atomic<std::uint64_t> bytes_read_{0};
   std::uint64_t total_bytes_ = 0;
   std::uint64_t read_ = 0;
+  std::uint64_t hash_ = 0;  // of what was read
+  struct Taken {
+    std::uint64_t dialogues = 0;
+    std::uint64_t hash = 0;
+  } taken_;  // the inputs up to the last dialogue that was written
+  std::uint64_t since_record_ = 0;
   std::uint64_t bytes_ = 0;
   std::int64_t tokens_ = 0;
   bool split_by_dialogue_ = false;
@@ -270,7 +361,10 @@ void run_persona_chat(const PersonaChatOptions& options) {
                     options.history));
   }
   write_dataset(
-      {.path = options.output, .overwrite = options.overwrite, .json = options.json},
+      {.path = options.output,
+       .overwrite = options.overwrite,
+       .restart = options.restart,
+       .json = options.json},
       [&](const Path& folder) { DialogueJob(options, folder).run(); }, report);
 }
 

@@ -22,26 +22,13 @@ ReviewCounts counts_from(const ordered_json& json) {
 }
 
 ordered_json to_json(const ReviewProgress::Part& part) {
-  ordered_json shards = ordered_json::array();
-  for (const data::WrittenShard& shard : part.shards.complete)
-    shards.push_back({shard.path.filename().string(), shard.tokens, shard.bytes, shard.checksum});
-  return {{"shards", std::move(shards)},
-          {"open_tokens", part.shards.open_tokens},
-          {"row_bytes", part.row_bytes}};
+  ordered_json json = ordered_json::parse(as_json(part.shards));
+  json["row_bytes"] = part.row_bytes;
+  return json;
 }
 
 ReviewProgress::Part part_from(const ordered_json& json) {
-  ReviewProgress::Part part;
-  for (const ordered_json& shard : json.at("shards")) {
-    part.shards.complete.push_back({.path = Path(shard.at(0).get<std::string>()).filename(),
-                                    .tokens = shard.at(1),
-                                    .bytes = shard.at(2),
-                                    .checksum = shard.at(3),
-                                    .has_mask = false});
-  }
-  part.shards.open_tokens = json.at("open_tokens");
-  part.row_bytes = json.at("row_bytes");
-  return part;
+  return {.shards = shard_sequence_state_from(json.dump()), .row_bytes = json.at("row_bytes")};
 }
 
 ReviewProgress progress_from(const ordered_json& json) {

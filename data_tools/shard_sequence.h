@@ -15,7 +15,13 @@ namespace ovid::data_tools {
 struct ShardSequenceState {
   std::vector<data::WrittenShard> complete;  // their paths: the name alone
   std::int64_t open_tokens = 0;              // in the shard behind them; 0 where none is begun
+  bool has_mask = false;                     // whether the shards have loss masks
 };
+
+// A JSON object for a record of unfinished work, and back. Throws nlohmann's exceptions for what
+// the former did not write.
+std::string as_json(const ShardSequenceState& state);
+ShardSequenceState shard_sequence_state_from(const std::string& json);
 
 // Token shards of one prefix, written one after the other in a folder that nobody reads before it
 // is complete. Unlike data::ShardWriter it leaves its files where the work is cut off, and can go
@@ -30,7 +36,8 @@ class ShardSequence {
   // Throws DataError where the files of the folder hold less than the state says.
   void restore(const ShardSequenceState& state);
 
-  void append(std::span<const std::uint16_t> tokens);
+  // Either always with a mask (as many bytes as tokens, each 0 or 1) or always without.
+  void append(std::span<const std::uint16_t> tokens, std::span<const std::uint8_t> mask = {});
   // What was appended is on the disk when this returns.
   void sync();
   ShardSequenceState state() const;
@@ -42,6 +49,7 @@ class ShardSequence {
  private:
   struct OpenShard;
   Path next_path() const;
+  void append_again(std::int64_t tokens, bool with_mask);
   void complete_shard();
 
   data::ShardWriterOptions options_;

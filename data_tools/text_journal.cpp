@@ -52,28 +52,15 @@ ordered_json to_json(std::span<const InputFile> inputs) {
 }
 
 ordered_json to_json(const BuilderState::Part& part) {
-  ordered_json shards = ordered_json::array();
-  for (const data::WrittenShard& shard : part.shards.complete) {
-    shards.push_back({shard.path.filename().string(), shard.tokens, shard.bytes, shard.checksum});
-  }
-  return {{"documents", part.documents},
-          {"bytes", part.bytes},
-          {"shards", std::move(shards)},
-          {"open_tokens", part.shards.open_tokens}};
+  ordered_json json{{"documents", part.documents}, {"bytes", part.bytes}};
+  json.update(ordered_json::parse(as_json(part.shards)));
+  return json;
 }
 
 BuilderState::Part part_from(const ordered_json& json) {
-  BuilderState::Part part{
-      .documents = json.at("documents"), .bytes = json.at("bytes"), .shards = {}};
-  for (const ordered_json& shard : json.at("shards")) {
-    part.shards.complete.push_back({.path = Path(shard.at(0).get<std::string>()).filename(),
-                                    .tokens = shard.at(1),
-                                    .bytes = shard.at(2),
-                                    .checksum = shard.at(3),
-                                    .has_mask = false});
-  }
-  part.shards.open_tokens = json.at("open_tokens");
-  return part;
+  return {.documents = json.at("documents"),
+          .bytes = json.at("bytes"),
+          .shards = shard_sequence_state_from(json.dump())};
 }
 
 ordered_json to_json(const BuilderState& state) {

@@ -276,19 +276,74 @@ TEST_CASE("reviews go on from the middle of the writing", "[data_tools]") {
   CHECK((contents_of(work.output) == contents_of(unbroken.output)));
 }
 
-TEST_CASE("a run of dialogues that was interrupted begins anew", "[data_tools]") {
-  const Workplace work;
-  const Strings command{"persona-chat", "--input", "-",       "--output", work.output.string(),
-                        "--tokenizer",  "bytes",   "--split", "dialogue"};
+TEST_CASE("dialogues that were cut off go on to the bytes of an unbroken run", "[data_tools]") {
+  // Candidates, repeated dialogues and both kinds of documents; shards that are full in between.
   std::string lines;
-  for (int i = 0; i < 3000; ++i) lines += fmt::format("1 your persona: x\n2 a {}\tb\n", i);
-  CHECK(interrupt_ovid_data(command, lines, SIGTERM).exit_code == 128 + SIGTERM);
-  CHECK(entries_of(work.folder.path()) == 1);
-  CHECK(interrupt_ovid_data(command, lines, SIGKILL).exit_code == 128 + SIGKILL);
-  CHECK_FALSE(std::filesystem::exists(work.output));
-  CHECK(run_ovid_data(command, lines).exit_code == 0);
-  CHECK(work.description()["dialogues"] == 3000);
-  CHECK(entries_of(work.folder.path()) == 2);
+  for (int i = 0; i < 20000; ++i) {
+    lines += fmt::format("1 your persona: i like {}.\n2 a {}\tb {}\t\tc|b {}\n3 more\tyes\n", i % 5,
+                         i % 15000, i % 15000, i % 15000);
+  }
+  const auto to = [](const Workplace& work, const Strings& more) {
+    return Strings{"persona-chat",
+                   "--input",
+                   "-",
+                   "--output",
+                   work.output.string(),
+                   "--tokenizer",
+                   "bytes",
+                   "--split",
+                   "dialogue",
+                   "--validation-fraction",
+                   "0.2",
+                   "--shard-tokens",
+                   "150000",
+                   "--journal-bytes",
+                   "30000"} +
+           more;
+  };
+  for (const Strings& layout : {Strings{}, Strings{"--history", "2"}}) {
+    CAPTURE(layout);
+    const Workplace unbroken, work;
+    REQUIRE(run_ovid_data(to(unbroken, layout), lines).exit_code == 0);
+    for (const double share : {0.3, 0.6, 0.9}) {
+      const auto sent = static_cast<std::size_t>(static_cast<double>(lines.size()) * share);
+      const ProgramResult killed = interrupt_ovid_data(to(work, layout + Strings{"--threads", "1"}),
+                                                       lines.substr(0, sent), SIGKILL);
+      CHECK(killed.exit_code == 128 + SIGKILL);
+      CHECK_FALSE(std::filesystem::exists(work.output));
+    }
+    const ProgramResult stopped =
+        interrupt_ovid_data(to(work, layout), lines.substr(0, lines.size() - 1000), SIGTERM);
+    CHECK(stopped.exit_code == 75);
+    const ProgramResult result = run_ovid_data(to(work, layout), lines);
+    INFO(result.messages);
+    REQUIRE(result.exit_code == 0);
+    CHECK_THAT(result.messages, Contains("going on behind"));
+    CHECK((contents_of(work.output) == contents_of(unbroken.output)));
+    CHECK(work.description()["dropped"]["repeated"] == 5000);
+    CHECK(entries_of(work.folder.path()) == 2);
+  }
+}
+
+TEST_CASE("cut-off dialogues do not go on with other inputs or settings", "[data_tools]") {
+  const Workplace work;
+  std::string lines;
+  for (int i = 0; i < 9000; ++i) lines += fmt::format("1 your persona: x\n2 a {}\tb\n", i);
+  const Strings command{"persona-chat",       "--input",         "-",     "--output",
+                        work.output.string(), "--tokenizer",     "bytes", "--split",
+                        "dialogue",           "--journal-bytes", "5000"};
+  REQUIRE(interrupt_ovid_data(command, lines, SIGTERM).exit_code == 75);
+  const ProgramResult other = run_ovid_data(command, "1 your persona: y\n2 other\tone\n" + lines);
+  CHECK(other.exit_code == 3);
+  CHECK_THAT(other.messages, Contains("are not those that were read before"));
+  const ProgramResult shorter = run_ovid_data(command, lines.substr(0, 100));
+  CHECK(shorter.exit_code == 3);
+  CHECK_THAT(shorter.messages, Contains("--restart"));
+  const ProgramResult changed = run_ovid_data(command + Strings{"--history", "3"}, lines);
+  CHECK(changed.exit_code == 2);
+  CHECK_THAT(changed.messages, Contains("--history was -1, now 3"));
+  REQUIRE(run_ovid_data(command + Strings{"--restart"}, lines).exit_code == 0);
+  CHECK(work.description()["dialogues"] == 9000);
 }
 
 TEST_CASE("the number of threads does not change a data set", "[data_tools]") {
