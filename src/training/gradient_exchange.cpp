@@ -1,9 +1,27 @@
 #include "src/training/gradient_exchange.h"
 
+#include <algorithm>
+#include <chrono>
+
 namespace ovid::training {
 
 using model::Shape;
 using model::View;
+
+namespace {
+
+// Of the clock that flight records are kept by.
+std::int64_t nanoseconds_now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+double seconds_of(std::int64_t nanoseconds) {
+  return static_cast<double>(nanoseconds) * 1e-9;
+}
+
+}  // namespace
 
 View own_part(const model::ShardLayout& layout, const model::ParameterSet& set, std::size_t group,
               int rank) {
@@ -65,8 +83,26 @@ void GradientExchange::note_all_ready() {
 }
 
 void GradientExchange::finish() {
+  const std::int64_t asked = nanoseconds_now();
   for (const distributed::Ticket ticket : tickets_) communicator_.wait(ticket);
+  time_.waiting += seconds_of(nanoseconds_now() - asked);
+  ++time_.steps;
+  count_time(asked);
   tickets_.clear();
+}
+
+void GradientExchange::count_time(std::int64_t asked) {
+  if (tickets_.empty()) return;
+  std::vector<distributed::FlightRecorder::Entry> entries(distributed::FlightRecorder::kEntries);
+  entries.resize(communicator_.recorder().read(entries));
+  for (const auto& entry : entries) {
+    const std::int64_t sequence = entry.header.sequence;
+    if (sequence < tickets_.front().sequence || sequence > tickets_.back().sequence) continue;
+    if (entry.started == 0 || entry.ended < entry.started) continue;
+    time_.transfer += seconds_of(entry.ended - entry.started);
+    time_.exposed +=
+        seconds_of(std::max<std::int64_t>(0, entry.ended - std::max(entry.started, asked)));
+  }
 }
 
 }  // namespace ovid::training

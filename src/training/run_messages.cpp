@@ -54,4 +54,13 @@ std::string overflow_message(const TrainingState& state) {
       state.step, state.loss_scale->value);
 }
 
+std::string exchange_message(const ExchangeTime& time) {
+  const double per_step = 1e3 / static_cast<double>(time.steps);
+  const double hidden = time.transfer > 0 ? 1 - time.exposed / time.transfer : 1;
+  return fmt::format(
+      "summing gradients took {:.2f} ms a step, {:.0f} % of it hidden behind the backward pass; "
+      "steps waited {:.2f} ms for it and for slower ranks",
+      time.transfer * per_step, hidden * 100, time.waiting * per_step);
+}
+
 }  // namespace ovid::training

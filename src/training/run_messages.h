@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "src/training/gradient_exchange.h"
 #include "src/training/run_plan.h"
 #include "src/training/training_state.h"
 
@@ -21,5 +22,8 @@ std::string skipped_message(const RunPlan& plan, const TrainingState& state,
 std::string diverged_message(const TrainingState& state, const std::string& doubt,
                              const std::string& last_good_checkpoint);
 std::string overflow_message(const TrainingState& state);
+
+// At the end of a run of several ranks; there must have been a step.
+std::string exchange_message(const ExchangeTime& time);
 
 }  // namespace ovid::training

@@ -113,6 +113,13 @@ class Trainer {
     if (orderly && starts_) starts_->note_orderly_end();
   }
 
+  // How long the first rank's gradients travelled, and what of it computing hid.
+  void tell_exchange() const {
+    const ExchangeTime* time = step_.exchange_time();
+    if (plan_.ranks.rank == 0 && time != nullptr && time->steps > 0)
+      log::info(exchange_message(*time));
+  }
+
   ExitCode loop(kernels::OpProfile* profile) {
     if (const std::string why = why_finished(plan_, state_); !why.empty()) {
       log::info(why);
@@ -449,6 +456,7 @@ ExitCode train(RunPlan plan, distributed::Communicator& communicator,
     throw;
   }
   trainer.note_end(code);
+  trainer.tell_exchange();
   if (settings.profile && plan.ranks.rank == 0) report_profile(plan, profile);
   // Launchers end all ranks when one ends with another status than 0; 75 is no failure.
   communicator.barrier("end of the run");

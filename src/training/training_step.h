@@ -106,6 +106,11 @@ class TrainingStep {
   // The average in the plan's number type, as it is now; there must be one.
   const model::ParameterSet& compute_average();
   const model::Activations& activations() const { return activations_; }
+  // Null where no sums go beside the backward pass, or on a device, where the host does not know.
+  const ExchangeTime* exchange_time() const {
+    return exchange_ && plan_.target().kind == kernels::DeviceKind::kCpu ? &exchange_->time()
+                                                                         : nullptr;
+  }
   LossScale& loss_scale() { return loss_scale_; }  // of float16
 
   // Waits until all that was enqueued is done.
