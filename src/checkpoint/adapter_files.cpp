@@ -271,7 +271,7 @@ Path base_model_directory(const Path& directory) {
   } catch (const Json::exception& error) {
     refuse(path, fmt::format("it names no base model: {}", error.what()));
   }
-  for (const Path& place : {Path(base), directory / base}) {
+  for (const Path& place : {directory / base, Path(base)}) {
     if (!base.empty() && std::filesystem::exists(place / "config.json")) return place;
   }
   refuse(path, fmt::format("the adapters belong to the model '{}', and there is no such folder "

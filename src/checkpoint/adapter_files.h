@@ -27,7 +27,7 @@ std::map<std::string, std::string> adapter_texts(const model::LowRankConfig& con
 std::optional<Path> find_adapter(const Path& directory);
 
 // The directory of the model that `directory` is: itself, or of a folder of adapters alone, as PEFT
-// saves it, the base model that adapter_config.json names: a path from here or from that folder.
+// saves it, the base model that adapter_config.json names: a path from that folder or from here.
 // Throws CheckpointError where that is no folder.
 Path base_model_directory(const Path& directory);
 

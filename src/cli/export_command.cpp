@@ -16,9 +16,9 @@ namespace ovid::cli {
 
 ExitCode run_checkpoint_export(const CheckpointExportOptions& options) {
   const int threads = options.threads > 0 ? options.threads : kernels::cpu::available_threads();
-  training::export_model(options.directory, options.output,
-                         {.threads = threads, .dtype = dtype_of(options.precision)});
-  const Path output = options.output;
+  const Path output =
+      training::export_model(options.directory, options.output,
+                             {.threads = threads, .dtype = dtype_of(options.precision)});
   const std::int64_t parameters = model::parameter_count(checkpoint::read_model_config(output));
   const std::uint64_t bytes = size_of_file(output / "model.safetensors");
   if (options.json) {

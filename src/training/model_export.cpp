@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <random>
 #include <span>
 #include <string>
@@ -55,14 +56,17 @@ void refuse_what_is_in_the_way(const Path& output) {
       "{} exists already, and an export replaces nothing: name a new folder", output.string()));
 }
 
-// Small files beside the weights that programs and readers look for, tokenizers aside.
-std::vector<Path> companions_of(const Path& directory) {
-  std::vector<Path> found;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
-    const bool wanted = name == "README.md" || name == "generation_config.json" ||
-                        (name.starts_with("passport") && entry.path().extension() == ".json");
-    if (wanted && entry.is_regular_file()) found.push_back(entry.path());
+// Small files beside the weights that programs and readers look for, tokenizers aside, by name; of
+// a folder of adapters alone also those of its base.
+std::map<std::string, Path> companions_of(const Path& directory) {
+  std::map<std::string, Path> found;
+  for (const Path& place : {directory, checkpoint::base_model_directory(directory)}) {
+    for (const auto& entry : std::filesystem::directory_iterator(place)) {
+      const std::string name = entry.path().filename().string();
+      const bool wanted = name == "README.md" || name == "generation_config.json" ||
+                          (name.starts_with("passport") && entry.path().extension() == ".json");
+      if (wanted && entry.is_regular_file()) found.emplace(name, entry.path());
+    }
   }
   return found;
 }
@@ -79,8 +83,9 @@ void require_free_space(const Path& place, const std::vector<checkpoint::NamedTe
 
 }  // namespace
 
-void export_model(const Path& directory, const Path& output, const memory::ComputeTarget& target) {
-  const Path place = std::filesystem::absolute(output / "").parent_path();  // "out/" is "out"
+Path export_model(const Path& directory, const Path& output, const memory::ComputeTarget& target) {
+  if (output.empty()) throw UsageError("the export has no name: give a new folder");
+  const Path place = (std::filesystem::weakly_canonical(output) / "").parent_path();
   refuse_what_is_in_the_way(place);
   const LoadedModel model = load_model(directory, target);
   const PendingFolder folder(place);
@@ -95,9 +100,10 @@ void export_model(const Path& directory, const Path& output, const memory::Compu
     for (const checkpoint::TokenizerFile& file : checkpoint::find_tokenizer_files(*tokenizer))
       checkpoint::write_bytes(folder.path() / file.name, MappedFile(file.source).bytes());
   }
-  for (const Path& file : companions_of(directory))
-    checkpoint::write_bytes(folder.path() / file.filename(), MappedFile(file).bytes());
+  for (const auto& [name, file] : companions_of(directory))
+    checkpoint::write_bytes(folder.path() / name, MappedFile(file).bytes());
   folder.commit();
+  return place;
 }
 
 }  // namespace ovid::training

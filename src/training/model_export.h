@@ -10,7 +10,7 @@ namespace ovid::training {
 // target.dtype (float32, or rounded to nearest), the tokenizer's files, and what there is of
 // generation settings, model card and data passports. `output` appears whole or not at all, and
 // must not exist, or be an empty folder. Throws UsageError for what is in the way, CheckpointError,
-// ResourceError (memory, disk).
-void export_model(const Path& directory, const Path& output, const memory::ComputeTarget& target);
+// ResourceError (memory, disk). Returns the folder's full name.
+Path export_model(const Path& directory, const Path& output, const memory::ComputeTarget& target);
 
 }  // namespace ovid::training

@@ -92,8 +92,12 @@ std::vector<checkpoint::NamedDestination> named_destinations(const model::Parame
 void merge_adapter(const Path& directory, const model::ParameterSet& weights, int threads) {
   const auto adapter = checkpoint::find_adapter(directory);
   if (!adapter) return;
-  model::ModelConfig config =
-      checkpoint::read_model_config(checkpoint::base_model_directory(directory));
+  const Path base = checkpoint::base_model_directory(directory);
+  // A base may have adapters itself: a folder beside this one, or this one.
+  const auto of_base = base != directory ? checkpoint::find_adapter(base) : std::nullopt;
+  if (of_base && !std::filesystem::equivalent(*of_base, *adapter))
+    merge_adapter(base, weights, threads);
+  model::ModelConfig config = checkpoint::read_model_config(base);
   config.low_rank = checkpoint::read_adapter_config(*adapter, config);
   const AdaptedWeights adapted(config, weights);
   checkpoint::read_adapter(*adapter, config, adapted.adapters);

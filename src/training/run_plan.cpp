@@ -6,6 +6,7 @@
 
 #include "kernels/common/errors.h"
 #include "kernels/cuda/device.h"
+#include "src/checkpoint/adapter_files.h"
 #include "src/checkpoint/hugging_face_model.h"
 #include "src/core/error.h"
 #include "src/data/dataset_description.h"
@@ -87,7 +88,7 @@ model::ModelConfig model_of(const config::LoadedConfig& loaded) {
   const config::RunConfig& c = loaded.values;
   model::ModelConfig model;
   if (c.initialize_from) {
-    model = checkpoint::read_model_config(*c.initialize_from);
+    model = checkpoint::read_model_config(checkpoint::base_model_directory(*c.initialize_from));
     const auto origin = loaded.origins.find("model.tied_head");
     const bool given = origin != loaded.origins.end() && origin->second != "default";
     if (given && c.model.tied_head != model.tied_head) {
@@ -132,7 +133,8 @@ std::int64_t vocabulary_of(const RunPlan& plan,
   if (configured != 0 && needed > configured) {
     const config::RunConfig& c = plan.config();
     if (c.initialize_from && c.model.vocabulary_size == 0 && plan.tokenizer) {
-      check_grown_tokenizer(*c.initialize_from, configured, *plan.tokenizer);
+      check_grown_tokenizer(checkpoint::base_model_directory(*c.initialize_from), configured,
+                            *plan.tokenizer);
       return needed;
     }
     throw UsageError(fmt::format(

@@ -70,11 +70,12 @@ void start_tensors(const RunPlan& plan, TrainingStep& step) {
   model::initialise(step.weights(), plan.model, c.run.seed);
   if (c.initialize_from) {
     log::info(fmt::format("starting from the weights of {}", *c.initialize_from));
+    const Path base = checkpoint::base_model_directory(*c.initialize_from);
     const std::int64_t added = plan.model.vocabulary_size - plan.rows_to_read;
     if (added == 0) {
-      checkpoint::read_parameters(*c.initialize_from, named_destinations(step.weights()));
+      checkpoint::read_parameters(base, named_destinations(step.weights()));
     } else {
-      read_grown(*c.initialize_from, plan.rows_to_read, step.weights());
+      read_grown(base, plan.rows_to_read, step.weights());
       log::info(fmt::format(
           "the embedding grows from {} to {} rows, for {} added tokens; a new row is the mean of "
           "the old ones plus GPT-2's random numbers",
@@ -114,9 +115,9 @@ checkpoint::CheckpointContent content_of(const RunPlan& plan, TrainingStep& step
                    {"environment.json", environment_json(plan)}};
   content.texts.merge(data_passport_texts(plan, plan.directory));
   if (plan.model.low_rank.rank > 0) {
+    // The base is the checkpoint's own model: that of initialize_from may have had adapters too.
     content.texts.merge(checkpoint::adapter_texts(
-        plan.model.low_rank, named_tensors(step.weights(), TensorKind::kAdapter),
-        plan.config().initialize_from.value_or("")));
+        plan.model.low_rank, named_tensors(step.weights(), TensorKind::kAdapter), ".."));
   }
   if (plan.target().device != nullptr) {
     content.texts[kProductChoices] = plan.target().device->product_choices();

@@ -75,7 +75,7 @@ void save(const Path& run, const RunPlan& plan, TrainingStep& step, std::int64_t
   }
   content.state_json = to_json(TrainingState{.step = steps, .model = plan.model});
   content.texts = checkpoint::adapter_texts(
-      plan.model.low_rank, named_tensors(step.weights(), TensorKind::kAdapter), "base");
+      plan.model.low_rank, named_tensors(step.weights(), TensorKind::kAdapter), "..");
   checkpoint::write_checkpoint(run, steps, content, {.keep_last = 3});
 }
 
@@ -145,6 +145,31 @@ TEST_CASE("merged at load, exported and while it trains, a model is the same to 
           values_of(whole.views().blocks[block].contract.weight));
   }
   CHECK_THROWS_AS(export_model(checkpoint, exported, {.threads = 1}), UsageError);
+}
+
+TEST_CASE("adapters of a model that has adapters itself come on top of those", "[training]") {
+  const test::TemporaryDirectory folder;
+  const RunPlan plan = plan_of({"attn.c_attn"});
+  TrainingStep step(plan);
+  model::initialise(step.weights(), plan.model, 3);
+  step.adopt_weights(0);
+  train(step, 0, 4);
+  save(folder.path(), plan, step, 4);
+  const Path checkpoint = folder.path() / "checkpoints" / "step-00000004";
+  const auto merged = values_of(load_model(checkpoint).weights);
+  // The checkpoint's own folder of adapters, whose base is the checkpoint: not twice.
+  CHECK(values_of(load_model(checkpoint / "adapter").weights) == merged);
+  // A folder elsewhere with that checkpoint as its base, and the same adapters once more.
+  const Path other = folder.path() / "other";
+  std::filesystem::copy(checkpoint / "adapter", other);
+  std::string config = read_file(other / "adapter_config.json");
+  config.replace(config.find("\"..\""), 4, "\"checkpoints/step-00000004\"");
+  config.replace(config.find("checkpoints/"), 12, "../checkpoints/");
+  replace_file(other / "adapter_config.json", config);
+  const auto twice = values_of(load_model(other).weights);
+  CHECK(twice != merged);
+  export_model(other, folder.path() / "twice", {.threads = 1});
+  CHECK(values_of(load_model(folder.path() / "twice").weights) == twice);
 }
 
 TEST_CASE("a run goes on only with the adapters that it has", "[training]") {
