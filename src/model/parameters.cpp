@@ -3,16 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
-#include <span>
 #include <stdexcept>
 
-#include "kernels/common/random.h"
 #include "kernels/convert/convert.h"
-#include "src/core/checksum.h"
 #include "src/core/error.h"
 #include "src/memory/transfer.h"
+#include "src/model/initialisation.h"
 #include "src/model/shard_layout.h"
 
 namespace ovid::model {
@@ -64,62 +60,6 @@ memory::Arena make_arena(const ModelConfig& config, const std::string& purpose,
       take_tensor(arena, config, t, storage);
   });
   return memory::Arena(purpose, bytes, storage.device);
-}
-
-// Two normal deviates from four random words (Box, Muller 1958).
-void fill_normal(std::span<float> values, float standard_deviation,
-                 const kernels::RandomStream& stream) {
-  const auto count = static_cast<std::int64_t>(values.size());
-  for (std::int64_t pair = 0; 2 * pair < count; ++pair) {
-    const kernels::Philox4x32 words =
-        kernels::random_words(stream, static_cast<std::uint64_t>(pair));
-    const double u =
-        1.0 - kernels::uniform_double(words[0], words[1]);  // in (0, 1]: its logarithm is finite
-    const double angle = 2.0 * std::numbers::pi * kernels::uniform_double(words[2], words[3]);
-    const double radius = standard_deviation * std::sqrt(-2.0 * std::log(u));
-    float* const both = values.data() + 2 * pair;
-    both[0] = static_cast<float>(radius * std::cos(angle));
-    if (2 * pair + 1 < count) both[1] = static_cast<float>(radius * std::sin(angle));
-  }
-}
-
-// In [-bound, bound).
-void fill_uniform(std::span<float> values, double bound, const kernels::RandomStream& stream) {
-  for (std::size_t pair = 0; 2 * pair < values.size(); ++pair) {
-    const kernels::Philox4x32 words =
-        kernels::random_words(stream, static_cast<std::uint64_t>(pair));
-    const auto at = [&](std::size_t i) {
-      const double u = kernels::uniform_double(words[2 * i], words[2 * i + 1]);
-      return static_cast<float>(bound * (2.0 * u - 1.0));
-    };
-    values[2 * pair] = at(0);
-    if (2 * pair + 1 < values.size()) values[2 * pair + 1] = at(1);
-  }
-}
-
-void fill(std::span<float> values, const TensorDescription& tensor, const ModelConfig& config,
-          std::uint64_t seed) {
-  const std::uint64_t key = hash64(std::as_bytes(std::span(tensor.name)));
-  const kernels::RandomStream stream{.seed = seed,
-                                     .use = kernels::RandomUse::kInitialisation,
-                                     .major = key & 0xFFFFFFFFu,
-                                     .minor = static_cast<std::uint32_t>(key >> 40)};
-  const float residual_scale = 1.0f / std::sqrt(2.0f * static_cast<float>(config.layers));
-  switch (tensor.initialisation) {
-    case Initialisation::kZero:
-      std::fill(values.begin(), values.end(), 0.0f);
-      break;
-    case Initialisation::kOne:
-      std::fill(values.begin(), values.end(), 1.0f);
-      break;
-    case Initialisation::kNormal:
-      return fill_normal(values, 0.02f, stream);
-    case Initialisation::kResidualNormal:
-      return fill_normal(values, 0.02f * residual_scale, stream);
-    case Initialisation::kUniform:
-      return fill_uniform(values, 1.0 / std::sqrt(static_cast<double>(tensor.shape.last())),
-                          stream);
-  }
 }
 
 void check_positive(const char* key, std::int64_t value, std::int64_t limit) {
@@ -224,11 +164,11 @@ void initialise(ParameterSet& weights, const ModelConfig& config, std::uint64_t 
     const View& view = tensor.view;
     const auto count = static_cast<std::size_t>(view.elements());
     if (weights.device() == nullptr) {
-      fill({view.data<float>(), count}, tensor.description, config, seed);
+      initialise_range(tensor.description, config, seed, 0, {view.data<float>(), count});
       continue;
     }
     staged.resize(count);
-    fill(staged, tensor.description, config, seed);
+    initialise_range(tensor.description, config, seed, 0, staged);
     memory::copy_to_device(weights.device(), view, {staged.data(), DType::kFloat32, view.shape()});
   }
   memory::synchronize(weights.device());

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "src/core/error.h"
+#include "src/model/initialisation.h"
 #include "tests/catch.h"
 
 namespace ovid::model {
@@ -92,6 +93,26 @@ TEST_CASE("initial weights have GPT-2's deviations and depend on seed and name a
   CHECK(views.blocks[0].norm1.gain.data<float>()[5] == 1.0f);
   CHECK(views.blocks[0].qkv.bias.data<float>()[5] == 0.0f);
   CHECK(views.blocks[0].qkv.weight.data<float>()[0] != views.blocks[1].qkv.weight.data<float>()[0]);
+}
+
+TEST_CASE("a part of a tensor begins with the bits that the whole one has there", "[model]") {
+  ModelConfig config = kTiny;
+  config.low_rank = {.rank = 3, .qkv = true};
+  for (const TensorDescription& tensor : describe_tensors(config)) {
+    INFO(tensor.name);
+    std::vector<float> whole(static_cast<std::size_t>(tensor.shape.elements()));
+    initialise_range(tensor, config, 3, 0, whole);
+    const std::size_t count = whole.size();
+    // Random numbers come in pairs: parts that begin and end within one.
+    for (const auto& [begin, end] : {std::pair{count / 2, count},
+                                     {count / 3, count / 3 + 3},
+                                     {std::size_t{1}, std::size_t{2}},
+                                     {count - 1, count}}) {
+      std::vector<float> part(end - begin);
+      initialise_range(tensor, config, 3, static_cast<std::int64_t>(begin), part);
+      CHECK(std::memcmp(part.data(), whole.data() + begin, part.size() * sizeof(float)) == 0);
+    }
+  }
 }
 
 TEST_CASE("shapes that are none of a GPT-2 are refused with the nearest that are", "[model]") {
