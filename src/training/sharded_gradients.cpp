@@ -4,40 +4,18 @@
 
 #include "kernels/convert/convert.h"
 #include "src/memory/transfer.h"
+#include "src/model/pass_order.h"
+#include "src/training/shard_rows.h"
 
 namespace ovid::training {
 namespace {
 
 using model::DType;
-using model::Shape;
 using model::View;
-
-constexpr std::size_t kBuffers = 3;  // of the blocks
 
 // Part `rank` of a group's row.
 View part_of(const View& row, std::int64_t elements, int rank) {
-  return row.reshaped(Shape{row.elements() / elements, elements})
-      .row_range(rank, 1)
-      .reshaped(Shape{elements});
-}
-
-bool is_block(const model::ShardLayout& layout, std::size_t group) {
-  return group > 0 && group + 1 < layout.groups.size();
-}
-
-// The tensors' places in the rows of their groups.
-model::ModelParameters<View> views_in(const model::ModelConfig& config,
-                                      const model::ShardLayout& layout,
-                                      const std::vector<View>& rows) {
-  std::size_t tensor = 0;
-  return model::build_parameters(config, [&](const model::TensorDescription& description) {
-    const model::ShardLayout::Tensor& place = layout.tensors[tensor++];
-    const View& row = rows[place.group];
-    auto* const begin = static_cast<std::byte*>(row.raw());
-    const std::size_t offset =
-        static_cast<std::size_t>(place.offset) * kernels::bytes_of(row.dtype());
-    return View(begin + offset, row.dtype(), description.shape);
-  });
+  return range_of_row(row, rank * elements, elements);
 }
 
 }  // namespace
@@ -45,20 +23,8 @@ model::ModelParameters<View> views_in(const model::ModelConfig& config,
 ShardedGradients::Rows ShardedGradients::lay_out(memory::Arena& arena,
                                                  const model::ShardLayout& layout, DType dtype) {
   Rows rows;
-  std::vector<View> buffers;
-  for (std::size_t group = 0; group < layout.groups.size(); ++group) {
-    const model::ShardLayout::Group& g = layout.groups[group];
-    const bool takes_turns = is_block(layout, group) && group > kBuffers;
-    if (takes_turns) {
-      rows.whole.push_back(rows.whole[group - kBuffers]);  // all blocks have one shape
-    } else {
-      rows.whole.push_back(arena.take(g.name, dtype, Shape{g.padded}));
-    }
-  }
-  for (std::size_t group = 0; group < layout.groups.size(); ++group) {
-    rows.parts.push_back(
-        arena.take(layout.groups[group].name, dtype, Shape{layout.part_elements(group)}));
-  }
+  rows.whole = take_whole_rows(arena, layout, dtype);
+  rows.parts = take_parts(arena, layout, dtype);
   return rows;
 }
 
@@ -74,7 +40,7 @@ ShardedGradients::ShardedGradients(distributed::Communicator& communicator,
       layout_(layout),
       arena_("gradients", bytes(layout, storage.dtype), storage.device),
       rows_(lay_out(arena_, layout, storage.dtype)),
-      views_(views_in(config, layout, rows_.whole)),
+      views_(views_in_rows(config, layout, rows_.whole)),
       reductions_(layout.groups.size()) {}
 
 kernels::GradientMode ShardedGradients::begin_pass() {
@@ -105,20 +71,18 @@ void ShardedGradients::note_ready(std::int64_t block) {
   if (block < 0) reduce(0);
 }
 
-void ShardedGradients::pass_without_sequences(kernels::ExecutionContext& ctx) {
+void ShardedGradients::pass_without_sequences(kernels::ExecutionContext& ctx,
+                                              const model::ModelConfig& config,
+                                              const model::WeightsNeeded& on_weights_needed) {
   const bool first = begin_pass() == kernels::GradientMode::kOverwrite;
-  const auto prepare = [&](std::size_t group) {
-    note_needed(ctx, group);
-    if (first) set_zero(ctx, {.out = rows_.whole[group]});
-  };
-  const std::size_t end = layout_.groups.size() - 1;
-  prepare(0);
-  prepare(end);
-  for (std::size_t group = end; group-- > 1;) {
-    prepare(group);
-    note_ready(static_cast<std::int64_t>(group) - 1);
-  }
-  note_ready(-1);
+  model::tell_of_forward_backward(
+      config, {.on_weights_needed = on_weights_needed,
+               .on_gradient_needed =
+                   [&](std::size_t group) {
+                     note_needed(ctx, group);
+                     if (first) set_zero(ctx, {.out = rows_.whole[group]});
+                   },
+               .on_gradient_ready = [&](std::int64_t block) { note_ready(block); }});
 }
 
 void ShardedGradients::wait(std::size_t group) {

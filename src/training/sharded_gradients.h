@@ -9,6 +9,7 @@
 #include "kernels/common/execution_context.h"
 #include "src/distributed/communicator.h"
 #include "src/memory/arena.h"
+#include "src/model/model.h"
 #include "src/model/parameters.h"
 #include "src/model/shard_layout.h"
 
@@ -42,8 +43,10 @@ class ShardedGradients {
   kernels::GradientMode begin_pass();
   void note_needed(kernels::ExecutionContext& ctx, std::size_t group);  // model::GradientNeeded
   void note_ready(std::int64_t block);                                  // model::GradientReady
-  // In place of these, for a rank that has no sequence in a pass of the others.
-  void pass_without_sequences(kernels::ExecutionContext& ctx);
+  // In place of these, for a rank that has no sequence in a pass of the others; weights that ranks
+  // gather are told of meanwhile, as a pass would (null: they are not gathered).
+  void pass_without_sequences(kernels::ExecutionContext& ctx, const model::ModelConfig& config,
+                              const model::WeightsNeeded& on_weights_needed = nullptr);
 
   // What the constructor takes. Takes none.
   static std::size_t bytes(const model::ShardLayout& layout, model::DType dtype);

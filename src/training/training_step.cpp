@@ -201,7 +201,7 @@ void TrainingStep::finish_sharded(std::int64_t own, std::int64_t sequences) {
   const std::int64_t ranks = communicator_.count();
   const auto passes = [&](std::int64_t count) { return (count + unit - 1) / unit; };
   for (std::int64_t i = passes(own); i < passes((sequences + ranks - 1) / ranks); ++i)
-    sharded_gradients_->pass_without_sequences(context());
+    sharded_gradients_->pass_without_sequences(context(), plan_.model);
   sharded_gradients_->finish();
 }
 
