@@ -14,6 +14,7 @@
 #include "src/distributed/single_rank_communicator.h"
 #include "src/evaluation/pass_numbers.h"
 #include "src/model/model.h"
+#include "src/model/pass_order.h"
 
 namespace ovid::evaluation {
 
@@ -51,15 +52,26 @@ void add_windows(const data::TokenBatch& batch, std::int64_t count, const float*
   }
 }
 
+bool goes_on(const LossEvaluation& evaluation, std::int64_t done, std::int64_t all) {
+  return !evaluation.on_progress || evaluation.on_progress(done, all);
+}
+
+// `most_windows`: of any rank.
 ShareSums evaluate_share(kernels::ExecutionContext& ctx, const LossEvaluation& evaluation,
-                         const data::BatchShare& share) {
+                         const data::BatchShare& share, std::int64_t most_windows) {
   const model::BatchShape shape = evaluation.batch;
   const data::TokenLoaderOptions options{.order = data::SequenceOrder::kSequential,
                                          .length = shape.length};
   data::TokenBatch batch;
   PassNumbers numbers(ctx.device(), shape);
   ShareSums sums;
-  for (std::int64_t done = 0; done < share.count;) {
+  const std::int64_t most = evaluation.joins_passes ? most_windows : share.count;
+  for (std::int64_t done = 0; done < most; done += shape.sequences) {
+    if (done >= share.count) {
+      model::tell_of_forward(evaluation.config, evaluation.on_weights_needed);
+      if (goes_on(evaluation, share.count, share.count)) continue;
+      break;
+    }
     const std::int64_t count = std::min(shape.sequences, share.count - done);
     data::load_batch(evaluation.dataset, options, share.first + done, count, batch);
     // A short last batch keeps the shape; the rows that no window fills are ignored.
@@ -75,8 +87,7 @@ ShareSums evaluate_share(kernels::ExecutionContext& ctx, const LossEvaluation& e
     model::model_forward(ctx, pass);
     model::model_loss(ctx, pass, numbers.targets());
     add_windows(batch, count, numbers.fetch(evaluation.activations.losses), sums);
-    done += count;
-    if (evaluation.on_progress && !evaluation.on_progress(done, share.count)) break;
+    if (!goes_on(evaluation, done + count, share.count)) break;
   }
   return sums;
 }
@@ -113,7 +124,8 @@ LossSum evaluate_loss(kernels::ExecutionContext& ctx, const LossEvaluation& eval
       evaluation.communicator != nullptr ? *evaluation.communicator : alone;
   const data::BatchShare share =
       data::share_of_batch(windows, communicator.rank(), communicator.count());
-  return sum_over_ranks(communicator, windows, evaluate_share(ctx, evaluation, share));
+  const std::int64_t most = (windows + communicator.count() - 1) / communicator.count();
+  return sum_over_ranks(communicator, windows, evaluate_share(ctx, evaluation, share, most));
 }
 
 }  // namespace ovid::evaluation

@@ -33,6 +33,10 @@ struct LossEvaluation {
   // evaluation of all ranks early.
   std::function<bool(std::int64_t done, std::int64_t all)> on_progress = nullptr;
   model::WeightsNeeded on_weights_needed = nullptr;  // ModelPass's
+  // Whether on_weights_needed and on_progress are collective: each rank then makes as many passes
+  // as the one with the most windows, the last ones of some of them with nothing computed.
+  // on_progress must say the same on all.
+  bool joins_passes = false;
 };
 
 // Next-token loss over consecutive windows of batch.length tokens from the start of the data set:
