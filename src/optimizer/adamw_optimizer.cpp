@@ -40,8 +40,14 @@ std::vector<std::uint64_t> first_indices(const model::ShardLayout& layout) {
   return first;
 }
 
+// Of the 16-bit copy of the weights; nothing where there is none.
+std::optional<DType> rounded_type(const AdamWUpdate& op) {
+  if (!op.rounded_parts.empty()) return op.rounded_parts.front().dtype();
+  return op.rounded != nullptr ? std::optional(op.rounded->dtype()) : std::nullopt;
+}
+
 std::optional<kernels::RandomStream> rounding_of(const AdamWUpdate& op) {
-  if (op.rounded == nullptr || op.rounded->dtype() != DType::kBfloat16) return std::nullopt;
+  if (rounded_type(op) != DType::kBfloat16) return std::nullopt;
   return kernels::RandomStream{.seed = op.seed,
                                .use = kernels::RandomUse::kRounding,
                                .major = static_cast<std::uint64_t>(op.step)};
@@ -148,20 +154,20 @@ std::vector<kernels::AdamWTensor> AdamWOptimizer::tensors_of(const AdamWUpdate& 
   const std::vector<std::uint64_t> first = first_indices(layout_);
   std::vector<kernels::AdamWTensor> tensors;
   for (const MomentPiece& piece : pieces_) {
-    const ParameterSet::Tensor& weight = op.weights.tensors()[piece.tensor];
-    const auto of = [&](const ParameterSet& set) {
-      return part(set.tensors()[piece.tensor].view, piece.begin, piece.end);
+    // Of a whole set, or where there is none of the parts.
+    const auto of = [&](const ParameterSet* set, std::span<const View> parts) {
+      if (set != nullptr) return part(set->tensors()[piece.tensor].view, piece.begin, piece.end);
+      return part(parts[piece.group], piece.offset, piece.offset + piece.end - piece.begin);
     };
+    const bool decays = layout_.tensors[piece.tensor].description.decays();
     tensors.push_back(
-        {.weight = of(op.weights),
-         .gradient = op.gradients != nullptr ? of(*op.gradients)
-                                             : part(op.gradient_parts[piece.group], piece.offset,
-                                                    piece.offset + piece.end - piece.begin),
+        {.weight = of(op.weights, op.weight_parts),
+         .gradient = of(op.gradients, op.gradient_parts),
          .first_moment = flat(piece.first),
          .second_moment = flat(piece.second),
-         .weight_decay = weight.description.decays() ? weight_decay : 0.0,
+         .weight_decay = decays ? weight_decay : 0.0,
          .first_index = first[piece.tensor] + static_cast<std::uint64_t>(piece.begin)});
-    if (op.rounded != nullptr) tensors.back().rounded.emplace(of(*op.rounded));
+    if (rounded_type(op)) tensors.back().rounded.emplace(of(op.rounded, op.rounded_parts));
   }
   return tensors;
 }
@@ -228,7 +234,7 @@ void AdamWOptimizer::update(kernels::ExecutionContext& ctx, const AdamWUpdate& o
 }
 
 void AdamWOptimizer::round_weights(kernels::ExecutionContext& ctx, const AdamWUpdate& op) {
-  if (op.rounded == nullptr) return;
+  if (!rounded_type(op)) return;
   if (op.gradients != nullptr) {
     for (const View& run : op.gradients->runs()) set_zero(ctx, {.out = run});
   }

@@ -26,13 +26,17 @@ struct AdamWSettings {
 
 // What one update works on; all sets on the optimizer's device.
 struct AdamWUpdate {
-  model::ParameterSet& weights;            // float32
+  model::ParameterSet* weights = nullptr;  // float32; null: `weight_parts` has them
   model::ParameterSet* rounded = nullptr;  // the 16-bit copy that products read; null: none
   // Those of the last measure_gradients(); null: `gradient_parts` has them.
   const model::ParameterSet* gradients = nullptr;
   // Of each group of the layout, the part of its row that this rank owns, where moments are shared
   // among the ranks.
   std::span<const model::View> gradient_parts = {};
+  // Likewise of the weights in float32, and of their 16-bit copy: where they are given, in place of
+  // `weights` and `rounded`.
+  std::span<const model::View> weight_parts = {};
+  std::span<const model::View> rounded_parts = {};
   double learning_rate = 0;
   std::int64_t step = 1;   // counted from 1
   std::uint64_t seed = 0;  // of rounding

@@ -144,6 +144,13 @@ RunShape shape_of(const training::RunPlan& plan, int ranks, double operations_pe
   const config::RunConfig& c = plan.config();
   const bool canonical = c.distributed.reduction == config::ReductionOrder::kCanonical;
   const std::int64_t sequences = c.batch.sequences;
+  if (c.distributed.zero_stage > 2) {
+    throw UsageError(
+        fmt::format("distributed.zero_stage = {}: simulated are stages 0 to 2, which gather no "
+                    "weights within a "
+                    "pass; set distributed.zero_stage to one of them",
+                    c.distributed.zero_stage));
+  }
   check_batch(sequences, ranks, canonical);
   RunShape shape{.plan = plan,
                  .layout = model::lay_out_shards(plan.model, ranks),

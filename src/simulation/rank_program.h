@@ -39,7 +39,7 @@ struct RunShape {
   std::size_t heard() const;
 };
 
-// Throws UsageError for a batch that the ranks cannot share.
+// Throws UsageError for a batch that the ranks cannot share, and for ZeRO stage 3.
 RunShape shape_of(const training::RunPlan& plan, int ranks, double operations_per_second);
 
 // The ids of the sequences of a step, as the ranks read them: -1 where nobody has.

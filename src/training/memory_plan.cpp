@@ -19,6 +19,7 @@
 #include "src/training/canonical_tree.h"
 #include "src/training/low_rank_plan.h"
 #include "src/training/sharded_gradients.h"
+#include "src/training/sharded_weights.h"
 
 namespace ovid::training {
 namespace {
@@ -88,9 +89,24 @@ std::size_t gradient_bytes(const RunPlan& plan, model::BatchShape pass) {
                                  storage.dtype);
 }
 
+// Of each group of weights the part of this rank, and the rows that a pass reads.
+std::vector<MemoryPlan::Part> parts_of_stage_three(const RunPlan& plan, model::BatchShape pass,
+                                                   kernels::DType moments) {
+  const auto bytes = ShardedWeights::bytes(model::lay_out_shards(plan.model, plan.ranks.count),
+                                           plan.target().dtype);
+  std::vector<MemoryPlan::Part> parts = {{"part of the weights", bytes.parts}};
+  if (plan.rounds_weights()) parts.push_back({"part for products", bytes.rounded});
+  parts.push_back({"gathered weights", bytes.rows});
+  parts.push_back({"gradients", gradient_bytes(plan, pass)});
+  if (plan.canonical()) parts.push_back({"partial sums of gradients", partial_sum_bytes(plan)});
+  parts.push_back({"moments of AdamW", moment_bytes(plan, moments)});
+  return parts;
+}
+
 // The sets of parameters that a run holds.
 std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchShape pass,
                                               kernels::DType moments) {
+  if (plan.shards_weights()) return parts_of_stage_three(plan, pass, moments);
   const std::size_t exact = set_bytes(plan, {.shards = plan.shards()});
   const std::size_t rounded =
       set_bytes(plan, {.dtype = plan.target().dtype, .shards = plan.shards()});
@@ -110,12 +126,17 @@ std::vector<MemoryPlan::Part> parameter_parts(const RunPlan& plan, model::BatchS
   return parts;
 }
 
-// What a rank writes into a checkpoint: its part of the moments, and rank 0 the rest.
+// What a rank writes into a checkpoint: its part of the moments, and rank 0 the rest; in stage 3
+// its part of both.
 std::size_t snapshot_of(const RunPlan& plan) {
   const std::size_t set = set_bytes(plan, {});
   const auto ranks = static_cast<std::size_t>(plan.ranks.count);
   const std::size_t kept = moment_bytes(plan, plan.moment_dtype());
   const std::size_t moments = plan.shards_moments() ? kept : kept / ranks;
+  if (plan.shards_weights()) {
+    const model::ShardLayout layout = model::lay_out_shards(plan.model, plan.ranks.count);
+    return moments + ShardedWeights::bytes(layout, plan.target().dtype).parts;
+  }
   if (plan.ranks.rank > 0) return moments;
   return moments + (plan.averages_weights() ? 2 : 1) * set;
 }
@@ -197,7 +218,8 @@ MemoryPlan plan_memory(const RunPlan& plan) {
   if (c.samples.every_steps > 0) {
     const model::ModelConfig plain = without_adapters(plan.model);
     memory.sampling = generation::Decoder::required_bytes(plain, 1, plan.target());
-    if (plan.model.low_rank.rank > 0)
+    const bool collects = plan.shards_weights() && plan.ranks.rank == 0;
+    if (plan.model.low_rank.rank > 0 || collects)
       memory.sampling += set_bytes(plain, {.dtype = plan.target().dtype});
   }
   if (saves_beside_training(c)) {

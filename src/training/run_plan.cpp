@@ -19,6 +19,7 @@
 #include "src/training/memory_plan.h"
 #include "src/training/parameter_files.h"
 #include "src/training/run_directory.h"
+#include "src/training/stage_three.h"
 
 namespace ovid::training {
 namespace {
@@ -27,8 +28,6 @@ void refuse_what_is_absent(const RunPlan& plan) {
   const auto refuse = [](const std::string& setting, const std::string& cure) {
     throw UsageError(fmt::format("this version of Ovid has no {}: {}", setting, cure));
   };
-  if (plan.config().distributed.zero_stage > 2)
-    refuse("ZeRO stage 3", "use distributed.zero_stage: 2");
   if (plan.canonical() && plan.target().kind == kernels::DeviceKind::kCuda)
     refuse("canonical reduction on a GPU", "use distributed.reduction: fast, or device.kind: cpu");
 }
@@ -288,6 +287,7 @@ RunPlan make_run_plan(config::LoadedConfig loaded, DeviceUse use,
   plan.model.frozen = frozen_tensors(c.training.freeze, plan.model);
   refuse_untrained_rows(plan);
   add_adapters(c.lora, plan.model);
+  check_stage_three(plan);
   refuse_frozen_in_stage_2(plan);
   const std::int64_t length = c.batch.length > 0 ? c.batch.length : plan.model.context_length;
   if (length > plan.model.context_length) {

@@ -50,10 +50,12 @@ struct RunPlan {
   // Whether each rank keeps the moments of its own part alone (ZeRO stage 1).
   bool shards_moments() const { return ranks.count > 1 && config().distributed.zero_stage > 0; }
   // Whether it keeps no more of the gradients either (stage 2). In canonical order, whose sums are
-  // over whole gradients of sequences, stage 2 is stage 1.
+  // over whole gradients of sequences, gradients stay whole in every stage.
   bool shards_gradients() const {
     return ranks.count > 1 && config().distributed.zero_stage > 1 && !canonical();
   }
+  // Whether it keeps no more of the weights (stage 3), in either order.
+  bool shards_weights() const { return ranks.count > 1 && config().distributed.zero_stage > 2; }
   // What the optimizer's moments are kept in.
   kernels::DType moment_dtype() const {
     return config().optimizer.state == config::OptimizerState::kBfloat16 ? kernels::DType::kBfloat16

@@ -10,6 +10,7 @@
 #include "src/training/grown_vocabulary.h"
 #include "src/training/parameter_files.h"
 #include "src/training/run_directory.h"
+#include "src/training/stage_three.h"
 
 namespace ovid::training {
 namespace {
@@ -39,9 +40,9 @@ std::string stored_name(const char* prefix, const optimizer::MomentPiece& piece)
 void resume_moments(const Path& checkpoint, TrainingStep& step) {
   std::vector<checkpoint::TensorSpecification> tensors;
   std::vector<checkpoint::NamedDestination> destinations;
-  kernels::cuda::Device* const device = step.weights().device();
+  kernels::cuda::Device* const device = step.device();
   for (const char* prefix : {kFirstMoment, kSecondMoment}) {
-    for (const auto& tensor : step.weights().tensors()) {
+    for (const auto& tensor : step.optimizer().layout().tensors) {
       if (!tensor.description.trained) continue;
       tensors.push_back({prefix + tensor.description.name, tensor.description.shape});
     }
@@ -67,6 +68,10 @@ void resume_average(const Path& path, TrainingStep& step) {
 
 void start_tensors(const RunPlan& plan, TrainingStep& step) {
   const config::RunConfig& c = plan.config();
+  if (ShardedWeights* const parts = step.sharded_weights()) {
+    start_weight_parts(plan, *parts);
+    return step.adopt_weights(0);
+  }
   model::initialise(step.weights(), plan.model, c.run.seed);
   if (c.initialize_from) {
     log::info(fmt::format("starting from the weights of {}", *c.initialize_from));
@@ -90,7 +95,11 @@ void start_tensors(const RunPlan& plan, TrainingStep& step) {
 void resume_tensors(const RunPlan& plan, const Path& checkpoint, std::int64_t last_update,
                     TrainingStep& step) {
   resume_product_choices(plan, checkpoint / kProductChoices);
-  checkpoint::load_parameters(checkpoint, named_destinations(step.weights()));
+  if (ShardedWeights* const parts = step.sharded_weights()) {
+    resume_weight_parts(plan, checkpoint, *parts);
+  } else {
+    checkpoint::load_parameters(checkpoint, named_destinations(step.weights()));
+  }
   if (plan.model.low_rank.rank > 0) {
     checkpoint::read_adapter(checkpoint::find_adapter(checkpoint).value_or(checkpoint), plan.model,
                              named_destinations(step.weights(), TensorKind::kAdapter));
@@ -103,13 +112,15 @@ void resume_tensors(const RunPlan& plan, const Path& checkpoint, std::int64_t la
 checkpoint::CheckpointContent content_of(const RunPlan& plan, TrainingStep& step) {
   checkpoint::CheckpointContent content;
   content.config = plan.model;
-  kernels::cuda::Device* const device = step.weights().device();
+  kernels::cuda::Device* const device = step.device();
   for (const optimizer::MomentPiece& piece : step.optimizer().pieces_to_store()) {
     content.optimizer.push_back({stored_name(kFirstMoment, piece), piece.first, device});
     content.optimizer.push_back({stored_name(kSecondMoment, piece), piece.second, device});
   }
-  if (plan.ranks.rank > 0) return content;  // all ranks have the same weights
-  content.parameters = named_tensors(step.weights());
+  const ShardedWeights* const parts = step.sharded_weights();
+  if (parts != nullptr) content.parameters = named_parts(plan, *parts);
+  if (plan.ranks.rank > 0) return content;  // what is left is the same on all ranks
+  if (parts == nullptr) content.parameters = named_tensors(step.weights());
   if (step.average() != nullptr) content.average = named_tensors(*step.average());
   content.texts = {{"config.yaml", plan.loaded.resolved_yaml},
                    {"environment.json", environment_json(plan)}};

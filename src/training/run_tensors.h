@@ -19,7 +19,8 @@ void start_tensors(const RunPlan& plan, TrainingStep& step);
 void resume_tensors(const RunPlan& plan, const Path& checkpoint, std::int64_t last_update,
                     TrainingStep& step);
 
-// What this rank writes: its part of the moments, and rank 0 also the weights and their average,
+// What this rank writes: its part of the moments, of the weights too where they are sharded, and
+// rank 0 also the weights (where they are not) and their average,
 // config.yaml, environment.json and, of a device, the choice of algorithms. State and tokenizer are
 // left to the caller. The views are the step's own.
 checkpoint::CheckpointContent content_of(const RunPlan& plan, TrainingStep& step);

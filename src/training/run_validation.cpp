@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "src/evaluation/loss_evaluation.h"
+#include "src/training/rank_agreement.h"
 #include "src/training/stop_signal.h"
 
 namespace ovid::training {
@@ -11,16 +12,21 @@ namespace {
 std::optional<evaluation::LossSum> loss_of(const WeightsOfPass& weights, const RunPlan& plan,
                                            TrainingStep& step,
                                            distributed::Communicator& communicator) {
-  const evaluation::LossSum sum = evaluation::evaluate_loss(
-      step.context(), {.config = plan.model,
-                       .weights = weights.views,
-                       .activations = step.activations(),
-                       .batch = plan.micro_batch,
-                       .dataset = *plan.validation,
-                       .windows = plan.config().validation.sequences,
-                       .communicator = &communicator,
-                       .on_progress = [](std::int64_t, std::int64_t) { return !stop_requested(); },
-                       .on_weights_needed = weights.on_needed});
+  // Ranks that gather weights in every pass end after the same one.
+  const auto goes_on = [&](std::int64_t, std::int64_t) {
+    return plan.shards_weights() ? who_stops(communicator).empty() : !stop_requested();
+  };
+  const evaluation::LossSum sum =
+      evaluation::evaluate_loss(step.context(), {.config = plan.model,
+                                                 .weights = weights.views,
+                                                 .activations = step.activations(),
+                                                 .batch = plan.micro_batch,
+                                                 .dataset = *plan.validation,
+                                                 .windows = plan.config().validation.sequences,
+                                                 .communicator = &communicator,
+                                                 .on_progress = goes_on,
+                                                 .on_weights_needed = weights.on_needed,
+                                                 .joins_passes = plan.shards_weights()});
   return sum.complete ? std::optional(sum) : std::nullopt;
 }
 

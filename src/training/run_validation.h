@@ -16,7 +16,7 @@ std::optional<ValidationReport> validate_run(const RunPlan& plan, TrainingStep& 
                                              distributed::Communicator& communicator);
 
 // Whether the weights, as they are, give a loss that is a number: of one sequence of the training
-// data.
+// data. Collective where weights are sharded.
 bool gives_a_loss(const RunPlan& plan, TrainingStep& step);
 
 }  // namespace ovid::training

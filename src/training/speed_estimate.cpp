@@ -113,7 +113,7 @@ Times time_update(const RunPlan& plan, std::int64_t vocabulary) {
       adamw.measure_gradients(execution.context(), gradients);
       adamw.update(
           execution.context(),
-          {.weights = weights, .gradients = &gradients, .learning_rate = 1e-4, .step = i + 1});
+          {.weights = &weights, .gradients = &gradients, .learning_rate = 1e-4, .step = i + 1});
     });
     if (i > 0) times.seconds.push_back(scale * seconds);  // the first touches the memory
   }

@@ -195,7 +195,7 @@ class Trainer {
   }
 
   distributed::ReplicatedTensors replicated_weights() {
-    distributed::ReplicatedTensors replicated{.device = step_.weights().device()};
+    distributed::ReplicatedTensors replicated{.device = step_.device()};
     for (const model::ParameterSet::Tensor& tensor : step_.weights().tensors()) {
       replicated.views.push_back(tensor.view);
       replicated.names.push_back(tensor.description.name);
@@ -203,9 +203,17 @@ class Trainer {
     return replicated;
   }
 
+  // With ZeRO stage 3 each weight is on one rank alone, and there is nothing to compare.
+  void compare_weights() {
+    if (!plan_.shards_weights()) watch_.compare(replicated_weights(), state_.step);
+  }
+
   // Injected damage, of runs on the CPU.
   void corrupt_weights() {
-    if (step_.weights().device() == nullptr) watch_.corrupt(step_.weights().runs(), state_.step);
+    if (step_.device() != nullptr) return;
+    const ShardedWeights* const parts = step_.sharded_weights();
+    if (parts != nullptr) return watch_.corrupt(parts->parts(), state_.step);
+    watch_.corrupt(step_.weights().runs(), state_.step);
   }
 
   void resume(const checkpoint::FoundCheckpoint& found) {
@@ -250,7 +258,7 @@ class Trainer {
     state_.guard = guard_->state();
     last_loss_ = report.loss;
     watch_times(before_gradients + report.own_seconds, report.own_seconds > 0 ? batch.count : 0);
-    if (watch_.compares_at(state_.step)) watch_.compare(replicated_weights(), state_.step);
+    if (watch_.compares_at(state_.step)) compare_weights();
     if (recorder_) recorder_->step(report, state_);
     if (starts_) starts_->note_step(state_.step);
     if (overflow && recorder_) recorder_->event(state_, "loss_scale", overflow_message(state_));
@@ -330,6 +338,11 @@ class Trainer {
 
   void sample() {
     watch_.enter(Section::kSample, state_.step);
+    if (plan_.shards_weights()) {
+      const auto whole = step_.collected_weights(leads());
+      if (recorder_) recorder_->sample(sample_text(plan_, whole.value(), tokenizer()), state_);
+      return watch_.leave(Section::kSample, state_.step);
+    }
     const model::ParameterSet& average_or_own =
         step_.average() != nullptr ? step_.compute_average() : step_.compute_weights();
     if (recorder_) {
@@ -358,7 +371,7 @@ class Trainer {
   void save() {
     save_is_due_ = false;
     if (keeper_->begun(state_.step)) return;
-    watch_.compare(replicated_weights(), state_.step);
+    compare_weights();
     watch_.enter(Section::kCheckpoint, state_.step);
     const checkpoint::CheckpointContent now = content();
     keeper_->save(state_.step, now, state_.best_step);
@@ -367,7 +380,7 @@ class Trainer {
   }
 
   void save_at_end() {
-    watch_.compare(replicated_weights(), state_.step);
+    compare_weights();
     watch_.enter(Section::kCheckpoint, state_.step);
     const checkpoint::CheckpointContent now = content();
     keeper_->save_at_end(state_.step, now, state_.best_step, in_doubt() || is_wreck());

@@ -13,6 +13,7 @@
 #include "src/memory/timeline_range.h"
 #include "src/memory/transfer.h"
 #include "src/model/model.h"
+#include "src/model/pass_order.h"
 #include "src/training/granule_norm.h"
 #include "src/training/low_rank_plan.h"
 
@@ -98,8 +99,9 @@ TrainingStep::TrainingStep(const RunPlan& plan, distributed::Communicator* commu
     : plan_(plan),
       communicator_(communicator != nullptr ? *communicator : alone_),
       execution_(plan.target().device, plan.target().threads, scratch_bytes(plan)),
-      weights_(plan.model, "weights", {.device = plan.target().device, .shards = plan.shards()}),
-      rounded_(set_where(plan.rounds_weights(), plan, "weights for products", plan.target().dtype)),
+      weights_(set_where(!plan.shards_weights(), plan, "weights", kernels::DType::kFloat32)),
+      rounded_(set_where(plan.rounds_weights() && !plan.shards_weights(), plan,
+                         "weights for products", plan.target().dtype)),
       gradients_(whole_gradients(plan)),
       optimizer_(plan.model, optimizer_settings(plan), plan.target().device, moment_sharding(plan)),
       average_(set_where(plan.averages_weights(), plan, "average of the weights",
@@ -114,7 +116,11 @@ TrainingStep::TrainingStep(const RunPlan& plan, distributed::Communicator* commu
       feed_(plan.target().device, plan.positions_of_step()),
       schedule_(schedule_of(plan.config())) {
   context().set_allow_tf32(plan.target().tfloat32);
-  if (plan.model.low_rank.rank > 0) merged_.emplace(plan.model, weights_, compute_weights());
+  if (plan.model.low_rank.rank > 0) merged_.emplace(plan.model, *weights_, compute_weights());
+  if (plan.shards_weights()) {
+    sharded_weights_.emplace(communicator_, plan.model, optimizer_.layout(), plan.target().dtype,
+                             plan.target().device);
+  }
   using Result = GradientExchange::Result;
   const Result result = plan.shards_moments() ? Result::kOwnPart : Result::kEverywhere;
   if (plan.canonical()) {
@@ -191,18 +197,25 @@ void TrainingStep::enqueue_gradients(const data::TokenBatch& batch, const Global
   }
   own_seconds_ = context().device() == nullptr ? stopwatch.seconds() : 0.0;
   feed_.end();
+  if (sharded_gradients_ || sharded_weights_) join_passes(batch.count, whole.sequences);
   if (canonical_) canonical_->finish(threads);
   if (exchange_) exchange_->finish();
-  if (sharded_gradients_) finish_sharded(batch.count, whole.sequences);
+  if (sharded_gradients_) sharded_gradients_->finish();
 }
 
-void TrainingStep::finish_sharded(std::int64_t own, std::int64_t sequences) {
+void TrainingStep::join_passes(std::int64_t own, std::int64_t sequences) {
   const std::int64_t unit = plan_.micro_batch.sequences;
   const std::int64_t ranks = communicator_.count();
   const auto passes = [&](std::int64_t count) { return (count + unit - 1) / unit; };
-  for (std::int64_t i = passes(own); i < passes((sequences + ranks - 1) / ranks); ++i)
-    sharded_gradients_->pass_without_sequences(context(), plan_.model);
-  sharded_gradients_->finish();
+  model::WeightsNeeded on_weights_needed;
+  if (sharded_weights_) on_weights_needed = weights_of_pass().on_needed;
+  for (std::int64_t i = passes(own); i < passes((sequences + ranks - 1) / ranks); ++i) {
+    if (sharded_gradients_) {
+      sharded_gradients_->pass_without_sequences(context(), plan_.model, on_weights_needed);
+    } else {
+      model::tell_of_forward_backward(plan_.model, {.on_weights_needed = on_weights_needed});
+    }
+  }
 }
 
 // Of the whole batch: each sequence's own, added in the order of the batch where ranks share it.
@@ -315,13 +328,14 @@ void TrainingStep::update(StepReport& report, std::int64_t step) {
   optimizer::AdamWUpdate operands = update_operands();
   operands.learning_rate = report.learning_rate;
   operands.step = step + 1;
+  if (sharded_weights_) sharded_weights_->forget();
   optimizer_.update(context(), operands);
   gather_updated();
   if (merged_) merged_->forget();
   if (average_) {
     const double t = static_cast<double>(step);
     const double decay = std::min(plan_.config().weight_average.decay, (1.0 + t) / (10.0 + t));
-    moving_average_update(context(), {.value = weights_.flat(),
+    moving_average_update(context(), {.value = weights_->flat(),
                                       .average = average_->flat(),
                                       .decay = static_cast<float>(decay)});
   }
@@ -329,17 +343,21 @@ void TrainingStep::update(StepReport& report, std::int64_t step) {
 }
 
 optimizer::AdamWUpdate TrainingStep::update_operands() {
-  optimizer::AdamWUpdate operands{.weights = weights_,
+  optimizer::AdamWUpdate operands{.weights = weights_ ? &*weights_ : nullptr,
                                   .rounded = rounded_ ? &*rounded_ : nullptr,
                                   .seed = plan_.config().run.seed};
+  if (sharded_weights_) {
+    operands.weight_parts = sharded_weights_->parts();
+    operands.rounded_parts = sharded_weights_->rounded_parts();
+  }
   if (gradients_) operands.gradients = &*gradients_;
   if (sharded_gradients_) operands.gradient_parts = sharded_gradients_->parts();
   return operands;
 }
 
 void TrainingStep::gather_updated() {
-  if (!plan_.shards_moments()) return;
-  gather_parts(communicator_, optimizer_.layout(), weights_);
+  if (!plan_.shards_moments() || sharded_weights_) return;  // these are gathered when needed
+  gather_parts(communicator_, optimizer_.layout(), *weights_);
   if (rounded_) gather_parts(communicator_, optimizer_.layout(), *rounded_);
 }
 
@@ -355,6 +373,10 @@ StepReport TrainingStep::run(const data::TokenBatch& batch, std::int64_t first_s
 }
 
 WeightsOfPass TrainingStep::weights_of_pass() {
+  if (sharded_weights_) {
+    return {.views = sharded_weights_->views(),
+            .on_needed = [this](std::size_t group) { sharded_weights_->note_needed(group); }};
+  }
   if (!merged_) return {.views = compute_weights().views()};
   return {.views = merged_->views(),
           .on_needed = [this](std::size_t group) { merged_->note_needed(context(), group); }};
@@ -363,19 +385,31 @@ WeightsOfPass TrainingStep::weights_of_pass() {
 model::ParameterSet TrainingStep::merged_weights() {
   model::ParameterSet merged(without_adapters(plan_.model), "merged weights",
                              {.dtype = plan_.target().dtype, .device = plan_.target().device});
-  model::merge_all(context(), plan_.model, weights_, merged);
+  model::merge_all(context(), plan_.model, *weights_, merged);
   return merged;
+}
+
+std::optional<model::ParameterSet> TrainingStep::collected_weights(bool wanted) {
+  std::optional<model::ParameterSet> whole;
+  if (wanted) {
+    whole.emplace(
+        plan_.model, "whole weights",
+        model::ParameterStorage{.dtype = plan_.target().dtype, .device = plan_.target().device});
+  }
+  sharded_weights_.value().collect(whole ? &*whole : nullptr);
+  return whole;
 }
 
 void TrainingStep::adopt_weights(std::int64_t steps) {
   if (merged_) merged_->forget();
-  if (!rounded_) return;
+  if (sharded_weights_) sharded_weights_->forget();
+  if (!plan_.rounds_weights()) return;
   // Frozen weights are rounded to nearest; the optimizer rounds the others.
-  if (!plan_.model.frozen.empty()) model::round_parameters(context(), weights_, *rounded_);
+  if (!plan_.model.frozen.empty()) model::round_parameters(context(), *weights_, *rounded_);
   optimizer::AdamWUpdate operands = update_operands();
   operands.step = steps;
   optimizer_.round_weights(context(), operands);
-  if (plan_.shards_moments()) {
+  if (plan_.shards_moments() && rounded_) {
     gather_parts(communicator_, optimizer_.layout(), *rounded_);
   }
   synchronize();

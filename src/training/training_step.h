@@ -20,6 +20,7 @@
 #include "src/training/loss_scale.h"
 #include "src/training/run_plan.h"
 #include "src/training/sharded_gradients.h"
+#include "src/training/sharded_weights.h"
 
 namespace ovid::training {
 
@@ -91,16 +92,24 @@ class TrainingStep {
   void adopt_weights(std::int64_t steps);
 
   kernels::ExecutionContext& context() { return execution_.context(); }
-  model::ParameterSet& weights() { return weights_; }  // float32, what checkpoints hold
+  kernels::cuda::Device* device() const { return plan_.target().device; }  // null: the CPU
+  // float32, what checkpoints hold. Not where a rank keeps nothing but its part
+  // (RunPlan::shards_weights), which sharded_weights() has then, null else.
+  model::ParameterSet& weights() { return weights_.value(); }
+  ShardedWeights* sharded_weights() { return sharded_weights_ ? &*sharded_weights_ : nullptr; }
   // Of the last compute_gradients(), before clipping; over all ranks, or this rank's part of them.
   // Not where a rank keeps nothing but its part (RunPlan::shards_gradients).
   const model::ParameterSet& gradients() const { return gradients_.value(); }
-  // What the model is computed from: in the plan's number type, and without adapters.
-  const model::ParameterSet& compute_weights() const { return rounded_ ? *rounded_ : weights_; }
-  // The same as a pass reads it, with adapters merged; until the next update.
+  // What the model is computed from: in the plan's number type, and without adapters. As weights().
+  const model::ParameterSet& compute_weights() const {
+    return rounded_ ? *rounded_ : weights_.value();
+  }
+  // The same as a pass reads it, with adapters merged and parts gathered; until the next update.
   WeightsOfPass weights_of_pass();
   // The same in a set of its own, of a plan with adapters. Throws ResourceError.
   model::ParameterSet merged_weights();
+  // The same of a plan that shards weights, on the ranks that want it. Collective.
+  std::optional<model::ParameterSet> collected_weights(bool wanted);
   optimizer::AdamWOptimizer& optimizer() { return optimizer_; }
   model::ParameterSet* average() { return average_ ? &*average_ : nullptr; }  // null: none is kept
   // The average in the plan's number type, as it is now; there must be one.
@@ -129,8 +138,9 @@ class TrainingStep {
   StepReport report_of(const data::TokenBatch& batch, const GlobalBatch& whole, std::int64_t step);
   double sum_of_losses(const data::TokenBatch& batch, const GlobalBatch& whole);
   void measure_gradients(float unscale);
-  // Of a step in which this rank has `own` of the batch's `sequences`: all ranks reduce as often.
-  void finish_sharded(std::int64_t own, std::int64_t sequences);
+  // Of a step in which this rank has `own` of the batch's `sequences`: all ranks make as many
+  // passes, where they gather weights or reduce gradients in each.
+  void join_passes(std::int64_t own, std::int64_t sequences);
   optimizer::AdamWUpdate update_operands();
   void gather_updated();  // what each rank updated for all, to all
   // Whether sums go over ranks, or in canonical order.
@@ -140,11 +150,12 @@ class TrainingStep {
   distributed::SingleRankCommunicator alone_;
   distributed::Communicator& communicator_;
   memory::Execution execution_;
-  model::ParameterSet weights_;
+  std::optional<model::ParameterSet> weights_;  // or sharded_weights_
   std::optional<model::ParameterSet> rounded_;
   std::optional<model::MergedWeights> merged_;    // of a plan with adapters
   std::optional<model::ParameterSet> gradients_;  // whole
   optimizer::AdamWOptimizer optimizer_;
+  std::optional<ShardedWeights> sharded_weights_;
   std::optional<model::ParameterSet> average_;
   std::optional<model::ParameterSet> rounded_average_;
   memory::Arena arena_;

@@ -16,7 +16,7 @@ constexpr int kSteps = 6;
 constexpr double kLearningRate = 1e-3;
 constexpr int kSequences = 24;  // of a step
 constexpr double kRounding = 1.0 / (1 << 24);
-constexpr int kZeroStages[] = {0, 1, 2};
+constexpr int kZeroStages[] = {0, 1, 2, 3};
 
 struct Outcome {
   std::vector<double> losses;  // training, by step; then validation
@@ -124,10 +124,17 @@ TEST_CASE("a run that goes on with other ranks and ZeRO stages ends with the unb
   train_to("chain", 4, 2, 2);
   train_to("chain", 6, 3, 1);
   train_to("chain", 8, 1, 0);
-  CHECK(losses_by_step(run.run_directory("chain")) ==
-        losses_by_step(run.run_directory("unbroken")));
-  CHECK(weights_and_moments(run.checkpoint(8, "chain")) ==
-        weights_and_moments(run.checkpoint(8, "unbroken")));
+  train_to("sharded", 2, 4, 3);
+  train_to("sharded", 4, 2, 1);
+  train_to("sharded", 6, 3, 3);
+  train_to("sharded", 8, 1, 0);
+  for (const char* chain : {"chain", "sharded"}) {
+    INFO(chain);
+    CHECK(losses_by_step(run.run_directory(chain)) ==
+          losses_by_step(run.run_directory("unbroken")));
+    CHECK(weights_and_moments(run.checkpoint(8, chain)) ==
+          weights_and_moments(run.checkpoint(8, "unbroken")));
+  }
 }
 
 TEST_CASE("with frozen layers, ranks and ZeRO stages change no bit, and a resume neither",
@@ -211,7 +218,7 @@ TEST_CASE("in fast order ranks and ZeRO stages differ by the rounding of sums al
 // The rows of five blocks take turns in three buffers; the head's gradient is first or with the
 // embeddings. Passes of 12 sequences on 2 ranks are one a step, whose sums stages 1 and 2 take in
 // one order; of more passes stage 2 adds up those before with those of the other ranks.
-TEST_CASE("with whole gradients of three blocks at a time, ZeRO 2 takes the steps of ZeRO 1",
+TEST_CASE("with three blocks at a time, ZeRO 2 takes the steps of ZeRO 1, and ZeRO 3 those of 2",
           "[distributed]") {
   for (const char* head : {"model.tied_head=true", "model.tied_head=false"}) {
     INFO(head);
@@ -226,6 +233,8 @@ TEST_CASE("with whole gradients of three blocks at a time, ZeRO 2 takes the step
     CHECK(same_bits(train_at(2, 12), train_at(1, 12)));
     const Outcome whole = train_at(1, 3);
     const Outcome parts = train_at(2, 3);
+    CHECK(same_bits(train_at(3, 12), train_at(1, 12)));
+    CHECK(same_bits(train_at(3, 3), parts));
     CHECK(parts.losses[0] == whole.losses[0]);
     CHECK(std::abs(parts.norms[0] - whole.norms[0]) <= 24 * 32 * kRounding * 8 * whole.norms[0]);
     CHECK(parts.losses[kSteps - 1] == Approx(whole.losses[kSteps - 1]).epsilon(1e-5));
