@@ -16,6 +16,7 @@
 #include "src/model/pass_order.h"
 #include "src/training/granule_norm.h"
 #include "src/training/low_rank_plan.h"
+#include "src/training/step_settings.h"
 
 namespace ovid::training {
 namespace {
@@ -53,44 +54,6 @@ std::size_t scratch_bytes(const RunPlan& plan) {
   return std::max(
       model::measure_scratch(plan.model, plan.micro_batch, plan.target(), plan.keep(), gradients),
       optimizer::AdamWOptimizer::measure_scratch(plan.model, plan.target(), gradients));
-}
-
-optimizer::AdamWSettings optimizer_settings(const RunPlan& plan) {
-  const config::OptimizerSection& o = plan.config().optimizer;
-  return {.beta1 = o.beta1,
-          .beta2 = o.beta2,
-          .epsilon = o.epsilon,
-          .weight_decay = o.weight_decay,
-          .gradient_clip = o.gradient_clip,
-          .moments = plan.moment_dtype()};
-}
-
-optimizer::ScheduleKind schedule_kind(config::ScheduleKind kind) {
-  switch (kind) {
-    case config::ScheduleKind::kCosine:
-      return optimizer::ScheduleKind::kCosine;
-    case config::ScheduleKind::kLinear:
-      return optimizer::ScheduleKind::kLinear;
-    case config::ScheduleKind::kConstant:
-      return optimizer::ScheduleKind::kConstant;
-    case config::ScheduleKind::kWarmupStableDecay:
-      break;
-  }
-  return optimizer::ScheduleKind::kWarmupStableDecay;
-}
-
-optimizer::Schedule schedule_of(const config::RunConfig& c) {
-  return {.kind = schedule_kind(c.schedule.kind),
-          .peak = c.optimizer.learning_rate,
-          .final_fraction = c.schedule.final_fraction,
-          .warmup_steps = c.schedule.warmup_steps,
-          .steps = c.training.steps,
-          .decay_fraction = c.schedule.decay_fraction};
-}
-
-optimizer::MomentSharding moment_sharding(const RunPlan& plan) {
-  return {
-      .ranks = plan.ranks.count, .rank = plan.ranks.rank, .shards_moments = plan.shards_moments()};
 }
 
 }  // namespace
