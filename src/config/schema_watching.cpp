@@ -130,7 +130,8 @@ void add_distribution(std::vector<Key>& keys) {
        .unit = "steps",
        .documentation =
            "Steps between two comparisons of the ranks' weights by hash; they are also compared "
-           "before each checkpoint. A rank that differs ends the run. 0: never."}));
+           "before each checkpoint. A rank that differs ends the run. Not with ZeRO stage "
+           "3, where each weight is on one rank alone. 0: never."}));
   keys.push_back(joined(
       bind<&RunConfig::distributed, &DistributedSection::straggler_limit>(),
       {.path = "distributed.straggler_limit",

@@ -108,7 +108,7 @@ TEST_CASE("a run that goes on with other ranks and ZeRO stages ends with the unb
           "[distributed]") {
   const TinyRun run(8);
   const std::vector<std::string> common{"schedule.kind=constant", "schedule.warmup_steps=2",
-                                        "distributed.reduction=canonical",
+                                        "distributed.reduction=canonical", "model.layers=5",
                                         fmt::format("batch.sequences={}", kSequences)};
   const auto train_to = [&](const std::string& name, int steps, int ranks, int stage) {
     std::vector<std::string> overrides{"--processes", std::to_string(ranks), "run.name=" + name,

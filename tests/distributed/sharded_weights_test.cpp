@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "src/model/pass_order.h"
@@ -99,6 +101,32 @@ TEST_CASE("a pass finds a block and the group behind it whole, also after an upd
       }));
     }
   }
+}
+
+TEST_CASE("where products read 16 bits, those are what is gathered", "[distributed]") {
+  const ModelConfig config = tiny(5, true);
+  test::require_all_done(test::run_ranks(2, [&](distributed::Communicator& communicator) {
+    const ShardLayout layout = model::lay_out_shards(config, communicator.count());
+    ShardedWeights weights(communicator, config, layout, DType::kBfloat16, nullptr);
+    const auto bits_of = [](int rank, std::size_t group) {
+      return static_cast<std::uint16_t>(0x3F80 + 16 * rank + static_cast<int>(group));
+    };
+    for (std::size_t group = 0; group < layout.groups.size(); ++group) {
+      const View& part = weights.rounded_parts()[group];
+      std::fill_n(static_cast<std::uint16_t*>(part.raw()), part.elements(),
+                  bits_of(communicator.rank(), group));
+    }
+    model::tell_of_forward(config, [&](std::size_t group) { weights.note_needed(group); });
+    const auto expect_first = [&](const View& view, std::size_t group) {
+      test::expect(view.dtype() == DType::kBfloat16 &&
+                       *static_cast<const std::uint16_t*>(view.raw()) == bits_of(0, group),
+                   fmt::format("group {} is not what rank 0 rounded", group));
+    };
+    expect_first(weights.views().token_embedding, 0);
+    expect_first(weights.views().blocks[3].norm1.gain, 4);
+    expect_first(weights.views().blocks[4].norm1.gain, 5);
+    expect_first(weights.views().final_norm.gain, 6);
+  }));
 }
 
 TEST_CASE("collected weights are those of all ranks, on the rank that asks", "[distributed]") {
