@@ -15,8 +15,8 @@ namespace ovid::training {
 void check_stage_three(const RunPlan& plan);
 
 // Fills the parts of a new run: GPT-2's initialisation, or the model of initialize_from, of which
-// the rank reads its own parts alone. The bits that other stages begin with. Throws UsageError where
-// that model has adapters, CheckpointError.
+// the rank reads its own parts alone; the bits that other stages begin with. Throws UsageError
+// where that model has adapters, CheckpointError.
 void start_weight_parts(const RunPlan& plan, const ShardedWeights& weights);
 
 // Fills them from a checkpoint, whatever its ranks and stage were. Throws CheckpointError.
