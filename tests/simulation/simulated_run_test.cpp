@@ -80,10 +80,13 @@ TEST_CASE("every sequence and element is some rank's once, in every order and st
   CHECK(calls(canonical, CollectiveKind::kScatter) == (ranks == 1 ? 0 : 2 * 4 * nodes));
 }
 
-TEST_CASE("ranks that cannot share the batch are refused with what would fit", "[simulation]") {
+TEST_CASE("ranks that cannot share the batch, and ZeRO 3, are refused with what would do",
+          "[simulation]") {
   const TinyPlan tiny;
   CHECK_THROWS_AS(simulate_run(tiny.plan(), {.ranks = 25}), UsageError);
   CHECK_THROWS_AS(simulate_run(tiny.plan(), {.ranks = 5}), UsageError);
+  CHECK_THROWS_WITH(simulate_run(tiny.plan({"distributed.zero_stage=3"}), {.ranks = 2}),
+                    Catch::Matchers::Contains("stages 0 to 2"));
   CHECK(simulate_run(tiny.plan({"distributed.reduction=canonical"}), {.ranks = 5, .steps = 1})
             .most_sequences_of_a_rank == 5);
 }
