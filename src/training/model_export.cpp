@@ -85,7 +85,8 @@ void require_free_space(const Path& place, const std::vector<checkpoint::NamedTe
 
 Path export_model(const Path& directory, const Path& output, const memory::ComputeTarget& target) {
   if (output.empty()) throw UsageError("the export has no name: give a new folder");
-  const Path place = (std::filesystem::weakly_canonical(output) / "").parent_path();
+  const Path place =
+      (std::filesystem::weakly_canonical(std::filesystem::absolute(output)) / "").parent_path();
   refuse_what_is_in_the_way(place);
   const LoadedModel model = load_model(directory, target);
   const PendingFolder folder(place);

@@ -145,6 +145,13 @@ TEST_CASE("merged at load, exported and while it trains, a model is the same to 
           values_of(whole.views().blocks[block].contract.weight));
   }
   CHECK_THROWS_AS(export_model(checkpoint, exported, {.threads = 1}), UsageError);
+  CHECK_THROWS_AS(export_model(checkpoint, "", {.threads = 1}), UsageError);
+  // A bare name, as people type it.
+  const Path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  CHECK(export_model(checkpoint, "bare/", {.threads = 1}) == exported.parent_path() / "bare");
+  std::filesystem::current_path(before);
+  CHECK(values_of(load_model(folder.path() / "bare").weights) == merged);
 }
 
 TEST_CASE("adapters of a model that has adapters itself come on top of those", "[training]") {
